@@ -1,0 +1,172 @@
+//! The one error type of this crate: every variant carries the values a person needs to act on it.
+
+/// Result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong between a file and a prediction.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file holds no bytes.
+    #[error("{file}: the file is empty")]
+    EmptyFile {
+        /// Name of the file.
+        file: String,
+    },
+    /// The content is none of the formats this program reads.
+    #[error("{file}: not an x-ray image this program reads ({found}); give a PNG, a JPEG or a DICOM file")]
+    UnknownFormat {
+        /// Name of the file.
+        file: String,
+        /// What the first bytes look like.
+        found: String,
+    },
+    /// The format is known but the content breaks its rules.
+    #[error("{file}: damaged or incomplete {format} file: {reason}")]
+    Damaged {
+        /// Name of the file.
+        file: String,
+        /// Name of the format, such as `PNG`.
+        format: &'static str,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// A valid file with a feature that is not supported.
+    #[error("{file}: {what} is not supported; {remedy}")]
+    Unsupported {
+        /// Name of the file.
+        file: String,
+        /// The feature.
+        what: String,
+        /// What the user can do.
+        remedy: &'static str,
+    },
+    /// More pixels than are read into memory.
+    #[error(
+        "{file}: {width} x {height} pixels are more than the {max_megapixels} megapixels this program reads; reduce the image first"
+    )]
+    TooManyPixels {
+        /// Name of the file.
+        file: String,
+        /// Width in pixels.
+        width: u64,
+        /// Height in pixels.
+        height: u64,
+        /// The limit, in millions of pixels.
+        max_megapixels: u64,
+    },
+    /// A DICOM attribute that is needed is absent or has an impossible value.
+    #[error("{file}: DICOM attribute {tag} {problem}")]
+    DicomAttribute {
+        /// Name of the file.
+        file: String,
+        /// Number and name, such as `(0028,0010) Rows`.
+        tag: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The pixels are compressed in a way that no decoder here understands.
+    #[error(
+        "{file}: DICOM transfer syntax {name} ({uid}) is not supported; convert the file to Explicit VR Little Endian"
+    )]
+    TransferSyntax {
+        /// Name of the file.
+        file: String,
+        /// Name by the standard, or `unknown`.
+        name: String,
+        /// Its unique identifier.
+        uid: String,
+    },
+    /// The model card is not valid.
+    #[error("{file}: not a valid model card: {reason}")]
+    Card {
+        /// Name of the file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The weights are not those the model card describes.
+    #[error("{file}: the weights' sha256 is {found}, the model card says {expected}: fetch the model again")]
+    WeightsHash {
+        /// Name of the weights file.
+        file: String,
+        /// Hash in the card, hexadecimal.
+        expected: String,
+        /// Hash of the bytes, hexadecimal.
+        found: String,
+    },
+    /// The weights file cannot be read as safetensors.
+    #[error("{file}: not a readable safetensors file: {reason}")]
+    WeightsFormat {
+        /// Name of the weights file.
+        file: String,
+        /// What the reader found.
+        reason: String,
+    },
+    /// A tensor that the architecture needs is not in the file.
+    #[error("{file}: tensor `{tensor}` is missing: the weights do not fit this version of the program")]
+    MissingTensor {
+        /// Name of the weights file.
+        file: String,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A tensor has another shape or element type than the architecture needs.
+    #[error(
+        "{file}: tensor `{tensor}` is {found}, expected {expected}: the weights do not fit this version of the program"
+    )]
+    WrongTensor {
+        /// Name of the weights file.
+        file: String,
+        /// Name of the tensor.
+        tensor: String,
+        /// Shape or type the architecture needs.
+        expected: String,
+        /// Shape or type in the file.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error("{file}: tensor `{tensor}` holds {value} at element {index}: the weights are damaged")]
+    NonFiniteTensor {
+        /// Name of the weights file.
+        file: String,
+        /// Name of the tensor.
+        tensor: String,
+        /// First offending element, counted in memory order.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// Sizes that do not go together.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// Which value.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// A mutual-information loss had no pair to use as a negative.
+    #[error("no pair of this batch may serve as a negative: give larger batches or more varied reports")]
+    NoNegatives,
+    /// A report's text could not be split into tokens.
+    #[error("the report could not be tokenized: {reason}")]
+    Tokenize {
+        /// What the tokenizer said.
+        reason: String,
+    },
+    /// Word vectors in a text file that breaks the format.
+    #[error("{file}, line {line}: {reason}")]
+    WordVectors {
+        /// Name of the file.
+        file: String,
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An error of the tensor library.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

@@ -1,0 +1,6 @@
+//! Trained models, compiled for speed: batch norm folded, weights packed, memory laid out ahead.
+
+pub mod resnet;
+pub mod xray;
+
+pub use xray::XrayClassifier;

@@ -1,0 +1,65 @@
+//! From a radiograph to the scores of the 14 findings.
+
+use crate::error::{Error, Result};
+use crate::finding::Finding;
+use crate::infer::resnet::ResNetPlan;
+use crate::io::weights::sha256_hex;
+use crate::io::{ModelCard, Radiograph, Weights};
+
+/// A chest x-ray model: its card and its compiled network.
+pub struct XrayClassifier {
+    card: ModelCard,
+    plan: ResNetPlan,
+}
+
+impl XrayClassifier {
+    /// Reads a card and its weights, and holds the one against the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Card`] for an invalid card, [`Error::WeightsHash`] if the weights are not those of the card, and the
+    /// errors of [`Weights::from_safetensors`] and [`ResNetPlan::new`].
+    pub fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self> {
+        let card = ModelCard::from_json(card_file, card_json)?;
+        let found = sha256_hex(weights);
+        if found != card.weights.sha256 {
+            return Err(Error::WeightsHash {
+                file: card.weights.file.clone(),
+                expected: card.weights.sha256.clone(),
+                found,
+            });
+        }
+        let weights = Weights::from_safetensors(&card.weights.file, weights)?;
+        Self::new(card, &weights)
+    }
+
+    /// Compiles weights already read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ResNetPlan::new`].
+    pub fn new(card: ModelCard, weights: &Weights) -> Result<Self> {
+        let plan = ResNetPlan::new(&card.architecture, card.preprocessing.size, Finding::COUNT, weights)?;
+        Ok(Self { card, plan })
+    }
+
+    /// What the model is.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Score of each finding, in `0..=1`, in the order of [`Finding::ALL`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ResNetPlan::run`].
+    pub fn scores(&mut self, image: &Radiograph) -> Result<[f32; Finding::COUNT]> {
+        let input = self.card.preprocessing.apply(image);
+        let logits = self.plan.run(&input)?;
+        let mut scores = [0.0; Finding::COUNT];
+        for (score, logit) in scores.iter_mut().zip(logits) {
+            *score = 1.0 / (1.0 + (-logit).exp());
+        }
+        Ok(scores)
+    }
+}

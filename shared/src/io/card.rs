@@ -1,0 +1,174 @@
+//! The model card `model.json` beside every weights file: all that inference and a reader of results need to know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::finding::Finding;
+use crate::io::weights::Encoding;
+use crate::metric::Interval;
+use crate::model::resnet::ResNetConfig;
+use crate::prep::image::Preprocessing;
+
+/// Version of the card's layout; another one is refused.
+pub const CARD_VERSION: u32 = 1;
+
+/// What a weights file is, how to feed it, and how well it was measured to work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// [`CARD_VERSION`].
+    pub version: u32,
+    /// Short name for people.
+    pub name: String,
+    /// Layers and sizes of the network.
+    pub architecture: ResNetConfig,
+    /// From a [`crate::io::Radiograph`] to the network's input.
+    pub preprocessing: Preprocessing,
+    /// One entry per output, in the order of the outputs: the 14 findings in the order of [`Finding::ALL`].
+    pub findings: Vec<FindingCard>,
+    /// What was measured and on what; absent until `cmim train` has reached its end.
+    pub evaluation: Option<Evaluation>,
+    /// How the weights came to be.
+    pub training: Training,
+    /// The file that holds the weights.
+    pub weights: WeightsFile,
+}
+
+/// One output of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingCard {
+    /// Which finding.
+    pub finding: Finding,
+    /// Score from which the finding is called present: the highest Youden index on the validation split.
+    /// Absent where that split had no case or no control.
+    pub threshold: Option<f32>,
+    /// Area under the ROC curve on the test split; absent where that split had no case or no control.
+    pub auroc: Option<Auroc>,
+}
+
+/// A measured area under the ROC curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auroc {
+    /// The area, 0.5 for guessing, 1 for perfect order.
+    pub auroc: f64,
+    /// Lower end of the 95% bootstrap interval, resampled by patient.
+    pub lo: f64,
+    /// Upper end of it.
+    pub hi: f64,
+    /// Images with the finding.
+    pub n_pos: usize,
+    /// All images.
+    pub n: usize,
+}
+
+/// What was measured on the test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Data and split, in words.
+    pub data: String,
+    /// Images of the test split.
+    pub n: usize,
+    /// Patients of the test split.
+    pub n_patients: usize,
+    /// The findings that enter the macro average: those with at least 20 test images.
+    pub macro_findings: Vec<Finding>,
+    /// Mean AUC over [`Self::macro_findings`]; absent if there are none.
+    pub macro_auroc: Option<Interval>,
+    /// The same for the twin trained alike without the mutual-information losses, and the paired difference.
+    pub image_only_twin: Option<Twin>,
+    /// What the stored encoding of the weights changes in the macro AUC, compressed minus 32-bit.
+    pub compression_cost: Option<f64>,
+}
+
+/// The twin model that saw the images alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Twin {
+    /// Its macro AUC over the same findings and images.
+    pub macro_auroc: Interval,
+    /// This model minus the twin, resampling the same patients for both.
+    pub difference: Interval,
+}
+
+/// How the weights came to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The command that made the weights (and, where there is one, the twin's).
+    pub commands: Vec<String>,
+    /// `cmim` or `resnet`, and what else a reader must know, in words.
+    pub method: String,
+    /// The data sets trained on.
+    pub data: Vec<DataSet>,
+    /// Random seed.
+    pub seed: u64,
+    /// Epochs until the weights kept.
+    pub epochs: usize,
+    /// Version of the trainer.
+    pub trainer: String,
+}
+
+/// A data set and what its owners allow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSet {
+    /// Name of the data set.
+    pub name: String,
+    /// Images or reports of it in the training split.
+    pub n: usize,
+    /// Licence or terms.
+    pub licence: String,
+}
+
+/// The file that holds the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightsFile {
+    /// Name, relative to the card.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Hash of its bytes, hexadecimal.
+    pub sha256: String,
+    /// How the numbers are stored.
+    pub encoding: Encoding,
+}
+
+impl ModelCard {
+    /// Reads a card and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Card`] if it is not JSON of this layout and version, or does not list the 14 findings in order.
+    pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
+        let invalid = |reason: String| Error::Card { file: file.to_owned(), reason };
+        let card: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+        if card.version != CARD_VERSION {
+            return Err(invalid(format!(
+                "version {} of the layout, this program reads version {CARD_VERSION}",
+                card.version
+            )));
+        }
+        if !card.findings.iter().map(|entry| entry.finding).eq(Finding::ALL) {
+            return Err(invalid("`findings` does not list the 14 findings in their order".to_owned()));
+        }
+        card.architecture.check().map_err(|error| invalid(error.to_string()))?;
+        card.preprocessing.check().map_err(|error| invalid(error.to_string()))?;
+        Ok(card)
+    }
+
+    /// The card as indented JSON, ending in a line feed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Card`] if a number in it is not finite.
+    pub fn to_json(&self) -> Result<String> {
+        let mut json = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::Card { file: self.weights.file.clone(), reason: error.to_string() })?;
+        json.push('\n');
+        Ok(json)
+    }
+}

@@ -1,0 +1,9 @@
+//! Bytes to data. Nothing here opens a file: callers hand over the bytes and the name to use in messages.
+
+pub mod card;
+pub mod radiograph;
+pub mod weights;
+
+pub use card::ModelCard;
+pub use radiograph::Radiograph;
+pub use weights::{Encoding, Weights};

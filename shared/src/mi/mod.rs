@@ -1,0 +1,1 @@
+//! Critics, estimators and the losses `L_ll`, `L_lg`.

@@ -1,0 +1,3 @@
+//! The networks, made of the trainable layers of [`crate::nn`].
+
+pub mod resnet;

@@ -1,0 +1,1 @@
+//! Trainable layers, each held to finite differences.

@@ -1,0 +1,1 @@
+//! Data sources: images with findings, reports, and pairs of both.
