@@ -1,1 +1,5 @@
-//! SIMD computation on slices: the trainable layers and the compiled plans are built on it.
+//! Computation on slices: the trainable layers and the compiled plans are built on it.
+
+pub mod batch;
+pub mod im2col;
+pub mod strided;

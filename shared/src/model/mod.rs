@@ -1,3 +1,6 @@
 //! The networks, made of the trainable layers of [`crate::nn`].
 
+pub mod bilinear;
+pub mod classifier;
 pub mod resnet;
+pub mod text_cnn;

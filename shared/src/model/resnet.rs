@@ -2,9 +2,13 @@
 //!
 //! Source: He et al. 2016, arXiv 1512.03385; torchvision `models/resnet.py` (stride on the 3x3 convolution).
 
+use candle_core::{Module, Tensor};
+use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::nn::batch_norm::Activation;
+use crate::nn::{BatchNorm, Conv2d, ConvSpec, Linear, global_average_pool, max_pool2d};
 
 /// Which of the standard layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,5 +102,157 @@ impl ResNetConfig {
             });
         }
         Ok(())
+    }
+}
+
+/// Convolution and the batch norm behind it.
+#[derive(Debug, Clone)]
+struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    fn new(c_in: usize, c_out: usize, spec: ConvSpec, conv: &VarBuilder<'_>, norm: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self { conv: Conv2d::new(c_in, c_out, spec, conv)?, norm: BatchNorm::new(c_out, norm)? })
+    }
+
+    fn forward_t(&self, x: &Tensor, activation: Activation, train: bool) -> Result<Tensor> {
+        Ok(self.norm.forward_t(&self.conv.forward(x)?, activation, train)?)
+    }
+}
+
+/// Residual block: basic (two 3x3) or bottleneck (1x1, 3x3, 1x1).
+#[derive(Debug, Clone)]
+struct Block {
+    convs: Vec<ConvNorm>,
+    downsample: Option<ConvNorm>,
+}
+
+impl Block {
+    fn new(config: &ResNetConfig, c_in: usize, width: usize, stride: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        let c_out = width * config.expansion();
+        let spec = |kernel: usize, stride| ConvSpec { kernel, stride, padding: kernel / 2 };
+        let layout = match config.depth {
+            Depth::D18 | Depth::D34 => vec![(c_in, width, spec(3, stride)), (width, width, spec(3, 1))],
+            Depth::D50 => {
+                vec![(c_in, width, spec(1, 1)), (width, width, spec(3, stride)), (width, c_out, spec(1, 1))]
+            }
+        };
+        let convs = (1..)
+            .zip(layout)
+            .map(|(i, (from, to, spec))| {
+                ConvNorm::new(from, to, spec, &vb.pp(format!("conv{i}")), &vb.pp(format!("bn{i}")))
+            })
+            .collect::<Result<_>>()?;
+        let downsample = (stride != 1 || c_in != c_out)
+            .then(|| ConvNorm::new(c_in, c_out, spec(1, stride), &vb.pp("downsample.0"), &vb.pp("downsample.1")))
+            .transpose()?;
+        Ok(Self { convs, downsample })
+    }
+
+    /// `[N, C_in, H, W]` to `[N, C_out, ceil(H / stride), ceil(W / stride)]`.
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let skip = match &self.downsample {
+            Some(downsample) => downsample.forward_t(x, Activation::Linear, train)?,
+            None => x.clone(),
+        };
+        let last = self.convs.len() - 1;
+        let mut y = x.clone();
+        for (i, conv) in self.convs.iter().enumerate() {
+            let activation = if i == last { Activation::Linear } else { Activation::Relu };
+            y = conv.forward_t(&y, activation, train)?;
+        }
+        Ok((y + skip)?.relu()?)
+    }
+}
+
+/// The network without its head.
+#[derive(Debug, Clone)]
+pub struct ResNet {
+    stem: ConvNorm,
+    stem_pool: bool,
+    blocks: Vec<Block>,
+}
+
+impl ResNet {
+    /// Takes its tensors from the builder, by torchvision's names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] for an impossible configuration, [`Error::Tensor`] if the builder lacks a tensor.
+    pub fn new(config: &ResNetConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        config.check()?;
+        let spec = ConvSpec { kernel: 7, stride: 2, padding: 3 };
+        let stem = ConvNorm::new(config.in_channels, config.width, spec, &vb.pp("conv1"), &vb.pp("bn1"))?;
+        let mut blocks = Vec::new();
+        let mut c_in = config.width;
+        for (stage, n_blocks) in config.blocks().into_iter().enumerate() {
+            let width = config.width << stage;
+            for i in 0..n_blocks {
+                let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+                blocks.push(Block::new(config, c_in, width, stride, &vb.pp(format!("layer{}.{i}", stage + 1)))?);
+                c_in = width * config.expansion();
+            }
+        }
+        Ok(Self { stem, stem_pool: config.stem_pool, blocks })
+    }
+
+    /// `[N, C_in, H, W]` to the local features `Λ_I`: `[N, C, H', W']`, where `C` is
+    /// [`ResNetConfig::out_channels`] and the sides shrink 32-fold with the stem's pool, 16-fold without.
+    ///
+    /// # Errors
+    ///
+    /// If the image has other channels or is too small.
+    pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let mut y = self.stem.forward_t(x, Activation::Relu, train)?; // [N, width, H/2, W/2]
+        if self.stem_pool {
+            y = max_pool2d(&y, ConvSpec { kernel: 3, stride: 2, padding: 1 })?; // [N, width, H/4, W/4]
+        }
+        for block in &self.blocks {
+            y = block.forward_t(&y, train)?;
+        }
+        Ok(y)
+    }
+}
+
+/// What an image encoder says of a batch of images.
+#[derive(Debug, Clone)]
+pub struct ImageOutput {
+    /// Local features `Λ_I`: `[N, C, H', W']`.
+    pub local: Tensor,
+    /// Global features `Γ_I`, their mean over the map: `[N, C]`.
+    pub global: Tensor,
+    /// `[N, K]`.
+    pub logits: Tensor,
+}
+
+/// Residual network with its linear head `fc`: the path that exists at test time.
+#[derive(Debug, Clone)]
+pub struct ImageClassifier {
+    encoder: ResNet,
+    fc: Linear,
+}
+
+impl ImageClassifier {
+    /// Takes its tensors from the builder, by torchvision's names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ResNet::new`].
+    pub fn new(config: &ResNetConfig, n_out: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self { encoder: ResNet::new(config, vb)?, fc: Linear::new(config.out_channels(), n_out, &vb.pp("fc"))? })
+    }
+
+    /// `[N, C_in, H, W]` to features and logits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ResNet::forward_t`].
+    pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<ImageOutput> {
+        let local = self.encoder.forward_t(x, train)?; // [N, C, H', W']
+        let global = global_average_pool(&local)?; // [N, C]
+        let logits = self.fc.forward(&global)?; // [N, K]
+        Ok(ImageOutput { local, global, logits })
     }
 }
