@@ -1,3 +1,16 @@
 //! Training and evaluation of cross-modal models; the program `cmim` is a thin command line over this library.
+//!
+//! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model with [`optim`] and
+//! [`checkpoint`]; [`evaluate`] measures it; [`export`] packs it for the page.
 
+pub mod checkpoint;
+pub mod config;
 pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod export;
+pub mod model_dir;
+pub mod optim;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,84 @@
+//! The error type of the trainer.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::DataError;
+
+/// Result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong between a configuration and a trained model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Training or evaluation data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Readers, models, losses.
+    #[error(transparent)]
+    Shared(#[from] shared::Error),
+    /// The tensor library.
+    #[error("tensor computation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A file that cannot be read or written.
+    #[error("{}: {action}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A configuration that is not valid.
+    #[error("{file}: {reason}")]
+    Config {
+        /// Name of the file.
+        file: String,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// The output folder already holds a run.
+    #[error("{}: a run is already there; continue it with --resume, or give another --out", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is nothing to resume, or it was made with other settings.
+    #[error("{}: cannot resume: {reason}", path.display())]
+    NotResumable {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The loss is NaN or infinite.
+    #[error("the loss is {loss} in epoch {epoch}, step {step}, on the images {images}: lower the learning rate, or look at these images")]
+    NonFiniteLoss {
+        /// Its value.
+        loss: f32,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step of the epoch, from 1.
+        step: usize,
+        /// Names of the batch's images.
+        images: String,
+    },
+    /// A part of the split is too small to be used.
+    #[error("the {part} part of the split has {found} images, at least {needed} are needed: give more data")]
+    TooFewImages {
+        /// Which part.
+        part: &'static str,
+        /// Images found.
+        found: usize,
+        /// Images needed.
+        needed: usize,
+    },
+}
+
+impl Error {
+    /// For `map_err` on file operations.
+    pub fn file(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), action, source }
+    }
+}

@@ -1,0 +1,46 @@
+//! Packs a trained model for the page: compressed weights, their card, and what the compression costs.
+
+use std::path::Path;
+
+use shared::io::{Encoding, ModelCard};
+
+use crate::checkpoint::write_atomically;
+use crate::data::{ImageSource, Part, Study, union};
+use crate::error::{Error, Result};
+use crate::evaluate::{CARD_MIN_POSITIVES, Scored, score};
+use crate::model_dir::{self, ModelDir, SPLIT};
+
+/// Writes the model into `out` in an encoding. With data, measures on the model's own test split what the encoding
+/// changes in the macro area, and notes it in the card.
+///
+/// # Errors
+///
+/// A model without a split when data are given; whatever reading, running and writing can bring.
+pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]) -> Result<ModelCard> {
+    let source = ModelDir::read(model)?;
+    std::fs::create_dir_all(out).map_err(Error::file(out, "cannot make the folder"))?;
+    let split = source.split()?;
+    let mut card = model_dir::write(out, source.card.clone(), &source.weights, encoding)?;
+    if let Some(split) = &split {
+        write_atomically(&out.join(SPLIT), split.to_csv().as_bytes())?;
+    }
+    if data.is_empty() {
+        return Ok(card);
+    }
+    let Some(split) = split else {
+        let file = model.join(SPLIT).display().to_string();
+        return Err(Error::Config { file, reason: "missing: the cost cannot be measured without the split".to_owned() });
+    };
+    let (studies, _) = union(data)?;
+    let test: Vec<&Study> = split.indices(&studies, Part::Test)?.into_iter().map(|i| &studies[i]).collect();
+    let area = |model: &ModelDir| -> Result<Option<f64>> {
+        Ok(Scored::new(score(model, &test)?, &test).macro_auroc(CARD_MIN_POSITIVES))
+    };
+    let compressed = ModelDir::read(out)?;
+    if let (Some(before), Some(after), Some(evaluation)) =
+        (area(&source)?, area(&compressed)?, card.evaluation.as_mut())
+    {
+        evaluation.compression_cost = Some(after - before);
+    }
+    model_dir::write(out, card, &source.weights, encoding)
+}

@@ -1,0 +1,91 @@
+//! The folder that a run leaves behind and the page loads: `model.json`, `model.safetensors`, `split.csv`.
+
+use std::path::{Path, PathBuf};
+
+use shared::infer::XrayClassifier;
+use shared::io::weights::sha256_hex;
+use shared::io::{Encoding, ModelCard, Weights};
+
+use crate::checkpoint::write_atomically;
+use crate::data::Split;
+use crate::error::{Error, Result};
+
+/// Name of the model card.
+pub const CARD: &str = "model.json";
+/// Name of the weights.
+pub const WEIGHTS: &str = "model.safetensors";
+/// Name of the table that says which image was for training, validation and test.
+pub const SPLIT: &str = "split.csv";
+
+/// A trained model as it lies in its folder.
+pub struct ModelDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// What the model is.
+    pub card: ModelCard,
+    /// Its weights, expanded to 32 bits.
+    pub weights: Weights,
+}
+
+impl ModelDir {
+    /// Reads card and weights, and holds the one against the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for a missing file, else the errors of the card, the hash and the weights.
+    pub fn read(path: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            let file = path.join(name);
+            std::fs::read(&file).map_err(Error::file(&file, "cannot read the model")).map(|bytes| (file, bytes))
+        };
+        let (file, json) = read(CARD)?;
+        let card = ModelCard::from_json(&file.display().to_string(), &json)?;
+        let (file, bytes) = read(&card.weights.file)?;
+        let file = file.display().to_string();
+        let found = sha256_hex(&bytes);
+        if found != card.weights.sha256 {
+            return Err(shared::Error::WeightsHash { file, expected: card.weights.sha256, found }.into());
+        }
+        let weights = Weights::from_safetensors(&file, &bytes)?;
+        Ok(Self { path: path.to_owned(), card, weights })
+    }
+
+    /// The model, ready to answer.
+    ///
+    /// # Errors
+    ///
+    /// If the weights do not fit the card.
+    pub fn classifier(&self) -> Result<XrayClassifier> {
+        Ok(XrayClassifier::new(self.card.clone(), &self.weights)?)
+    }
+
+    /// The split it was trained with; `None` if the folder has none.
+    ///
+    /// # Errors
+    ///
+    /// If the table cannot be read or breaks its rules.
+    pub fn split(&self) -> Result<Option<Split>> {
+        let path = self.path.join(SPLIT);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(Split::from_csv(&path.display().to_string(), &bytes)?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file(&path, "cannot read the split")(error)),
+        }
+    }
+}
+
+/// Writes the weights in an encoding, then the card that describes exactly them.
+///
+/// # Errors
+///
+/// [`Error::File`], for example on a full disk.
+pub fn write(path: &Path, mut card: ModelCard, weights: &Weights, encoding: Encoding) -> Result<ModelCard> {
+    let bytes = weights.to_safetensors(encoding)?;
+    WEIGHTS.clone_into(&mut card.weights.file);
+    card.weights.bytes = bytes.len() as u64;
+    card.weights.sha256 = sha256_hex(&bytes);
+    card.weights.encoding = encoding;
+    write_atomically(&path.join(WEIGHTS), &bytes)?;
+    write_atomically(&path.join(CARD), card.to_json()?.as_bytes())?;
+    Ok(card)
+}

@@ -1,0 +1,132 @@
+//! The end of a run: the best weights measured on the test split, and their card.
+
+use shared::finding::Finding;
+use shared::io::card::{CARD_VERSION, DataSet, FindingCard, ModelCard, Training, WeightsFile};
+use shared::io::{Encoding, card::Evaluation};
+
+use super::model::image_weights;
+use super::run::{Run, scores};
+use crate::config::Method;
+use crate::data::{ImageSource, Part, ReportSource, Study};
+use crate::error::{Error, Result};
+use crate::evaluate::{Scored, score};
+use crate::model_dir::{self, ModelDir};
+
+/// Measures the best weights, chosen on validation, on the test split, and writes model and card.
+pub(super) fn finish(run: &Run<'_>) -> Result<ModelCard> {
+    let (image, parameters) = run.best_image()?;
+    let scored = |part| -> Result<Scored> {
+        let indices = run.split.indices(&run.data.studies, part)?;
+        let studies: Vec<&Study> = indices.iter().map(|&i| &run.data.studies[i]).collect();
+        Ok(Scored::new(scores(&image, &run.data, &indices, run.config)?, &studies))
+    };
+    let (validation, test) = (scored(Part::Validation)?, scored(Part::Test)?);
+    let twin = run.options.twin.as_deref().map(ModelDir::read).transpose()?;
+    let twin_scored = twin.as_ref().map(|twin| score_twin(run, twin)).transpose()?;
+    let mut commands: Vec<String> = twin.iter().flat_map(|twin| twin.card.training.commands.clone()).collect();
+    commands.push(run.options.command.clone());
+    let findings = Finding::ALL
+        .into_iter()
+        .zip(validation.thresholds())
+        .zip(test.aurocs())
+        .map(|((finding, threshold), auroc)| FindingCard { finding, threshold, auroc })
+        .collect();
+    let card = ModelCard {
+        version: CARD_VERSION,
+        name: run.config.name.clone(),
+        architecture: run.config.image,
+        preprocessing: run.config.preprocessing,
+        findings,
+        evaluation: Some(evaluation(run, &test, twin_scored.as_ref())),
+        training: Training {
+            commands,
+            method: method(run),
+            data: data_sets(run),
+            seed: run.config.seed,
+            epochs: run.progress.best_epoch,
+            trainer: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },
+    };
+    model_dir::write(&run.options.out, card, &image_weights(&parameters)?, Encoding::F32)
+}
+
+fn evaluation(run: &Run<'_>, test: &Scored, twin: Option<&Scored>) -> Evaluation {
+    let sources: Vec<&str> = run.config.data.images.iter().map(kind).collect();
+    let data = format!(
+        "test part (20%) of a split by patient, seed {}, of {}; intervals: 95% bootstrap by patient",
+        run.config.data.split_seed,
+        unique(&sources).join(" and ")
+    );
+    test.evaluation(data, twin)
+}
+
+/// Scores of the twin on this run's test split, which must be the twin's too.
+fn score_twin(run: &Run<'_>, twin: &ModelDir) -> Result<Scored> {
+    if twin.split()?.as_ref() != Some(&run.split) {
+        let file = twin.path.join(model_dir::SPLIT).display().to_string();
+        let reason = "the twin was trained with another split: its test images may be this run's training images";
+        return Err(Error::Config { file, reason: reason.to_owned() });
+    }
+    let indices = run.split.indices(&run.data.studies, Part::Test)?;
+    let studies: Vec<&Study> = indices.iter().map(|&i| &run.data.studies[i]).collect();
+    Ok(Scored::new(score(twin, &studies)?, &studies))
+}
+
+fn method(run: &Run<'_>) -> String {
+    match run.config.method {
+        Method::ResNet => "resnet: images alone".to_owned(),
+        Method::Cmim => {
+            let loss = &run.config.loss;
+            let words = match &run.config.data.word_vectors {
+                Some(_) => "given, frozen word vectors",
+                None => "word vectors learned with the model",
+            };
+            format!(
+                "cmim: images and reports tied by L_ll ({}) and L_lg ({}), joint head ({}), {words}; reports are \
+                 matched to images by their finding set and are not of the same patients; image alone at test",
+                loss.lambda_ll, loss.lambda_lg, loss.lambda_joint
+            )
+        }
+    }
+}
+
+fn kind(source: &ImageSource) -> &'static str {
+    match source {
+        ImageSource::Nih(_) => "NIH ChestX-ray14 images",
+        ImageSource::Phantom(_) => "generated chest images",
+    }
+}
+
+fn unique<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut names = names.to_vec();
+    names.dedup();
+    names
+}
+
+fn data_sets(run: &Run<'_>) -> Vec<DataSet> {
+    let counts = run.n_train_by_source();
+    let images = run.config.data.images.iter().zip(counts).map(|(source, n)| DataSet {
+        name: kind(source).to_owned(),
+        n,
+        licence: match source {
+            ImageSource::Nih(_) => "NIH Clinical Center: use without restriction, with attribution (Wang et al. 2017)",
+            ImageSource::Phantom(_) => "generated by this program",
+        }
+        .to_owned(),
+    });
+    let n_reports = run.n_reports();
+    let reports = (n_reports > 0).then(|| run.config.data.reports.first()).flatten().map(|source| match source {
+        ReportSource::OpenI(_) => DataSet {
+            name: "Open-I reports (Indiana University)".to_owned(),
+            n: n_reports,
+            licence: "CC BY-NC-ND 4.0; no report is part of the model".to_owned(),
+        },
+        ReportSource::Phantom(_) => DataSet {
+            name: "generated reports".to_owned(),
+            n: n_reports,
+            licence: "generated by this program".to_owned(),
+        },
+    });
+    images.chain(reports).collect()
+}
