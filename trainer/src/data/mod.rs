@@ -1,1 +1,259 @@
-//! Data sources: images with findings, reports, and pairs of both.
+//! Data sources: images with findings, reports with findings, and pairs of both.
+//!
+//! [`Dataset::load`] reads images, [`Reports::load`] reads reports, [`Split`] divides the images by patient, [`Pairs`]
+//! finds a report for an image, and [`augment::augment`] varies an image.
+
+pub mod augment;
+pub mod error;
+pub mod nih;
+pub mod openi;
+pub mod pairs;
+pub mod phantom;
+pub mod report;
+pub mod source;
+pub mod split;
+mod table;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use shared::FindingSet;
+use shared::io::Radiograph;
+use shared::prep::image::Preprocessing;
+
+pub use augment::Augment;
+pub use error::{DataError, Result};
+pub use pairs::{PairKey, Pairs};
+pub use report::{LeftOut, Report, Reports};
+pub use source::{ImageSource, PhantomSource, ReportSource};
+pub use split::{Part, Split};
+
+/// An image and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Study {
+    /// Name that identifies it over all sources: the file name.
+    pub image: String,
+    /// Where its pixels come from.
+    pub origin: Origin,
+    /// Whose it is; the same number is the same patient in every source of one kind.
+    pub patient: u32,
+    /// What it shows.
+    pub findings: FindingSet,
+    /// Position of its source among the sources.
+    pub source: usize,
+}
+
+/// Where pixels come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// [`phantom::xray`] of this seed and index.
+    Phantom {
+        /// Seed of the source.
+        seed: u64,
+        /// Position in it.
+        index: usize,
+    },
+}
+
+/// Images of several sources, decoded and reduced to the model's size, all in memory.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// What is known of each image.
+    pub studies: Vec<Study>,
+    /// Images that an earlier source already had, left out.
+    pub n_repeated: usize,
+    size: usize,
+    /// `[N, size, size]` in `0..=1`.
+    squares: Vec<f32>,
+}
+
+impl Dataset {
+    /// Lists all sources and reads every image, on all cores. Takes `4 · size²` bytes of memory an image.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`]: whatever is wrong with a table, a missing or unreadable image, preprocessing that makes no sense,
+    /// no source.
+    pub fn load(sources: &[ImageSource], prep: &Preprocessing) -> Result<Self> {
+        prep.check()?;
+        let (studies, n_repeated) = union(sources)?;
+        let area = prep.size * prep.size;
+        let mut squares = vec![0.0; studies.len() * area];
+        squares.par_chunks_exact_mut(area).zip(&studies).try_for_each(|(square, study)| {
+            square.copy_from_slice(&prep.square(&study.radiograph(prep.size)?));
+            Ok::<_, DataError>(())
+        })?;
+        Ok(Self { studies, n_repeated, size: prep.size, squares })
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.studies.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.studies.is_empty()
+    }
+
+    /// Height and width of the images.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// An image, `[size, size]` row by row, in `0..=1`.
+    pub fn square(&self, index: usize) -> &[f32] {
+        let area = self.size * self.size;
+        &self.squares[index * area..][..area]
+    }
+}
+
+impl Study {
+    /// Reads or generates the image; a generated one is `size` x `size`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Read`] or [`DataError::Image`], naming the file.
+    pub fn radiograph(&self, size: usize) -> Result<Radiograph> {
+        match &self.origin {
+            Origin::File(path) => {
+                let bytes = std::fs::read(path).map_err(DataError::read(path))?;
+                read_radiograph(path, &bytes)
+            }
+            Origin::Phantom { seed, index } => Ok(phantom::xray(*seed, *index, size).image),
+        }
+    }
+}
+
+/// The studies of all sources, and how many were left out because an earlier source has an image of that name.
+///
+/// # Errors
+///
+/// Those of the sources; [`DataError::PatientConflict`] if two sources give one image to different patients.
+pub fn union(sources: &[ImageSource]) -> Result<(Vec<Study>, usize)> {
+    if sources.is_empty() {
+        return Err(DataError::NoSources);
+    }
+    let mut studies: Vec<Study> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    let mut n_repeated = 0;
+    for (number, source) in sources.iter().enumerate() {
+        for study in list(source, number)? {
+            let Some(&position) = positions.get(&study.image) else {
+                positions.insert(study.image.clone(), studies.len());
+                studies.push(study);
+                continue;
+            };
+            let first = &studies[position];
+            if first.patient != study.patient {
+                return Err(DataError::PatientConflict {
+                    image: study.image,
+                    first: first.patient,
+                    first_source: sources[first.source].to_string(),
+                    second: study.patient,
+                    second_source: source.to_string(),
+                });
+            }
+            n_repeated += 1;
+        }
+    }
+    Ok((studies, n_repeated))
+}
+
+fn list(source: &ImageSource, number: usize) -> Result<Vec<Study>> {
+    match source {
+        ImageSource::Nih(dir) => nih::studies(dir, number),
+        ImageSource::Phantom(PhantomSource { n, seed }) => {
+            Ok((0..*n).map(|index| phantom::study(*seed, index, number)).collect())
+        }
+    }
+}
+
+/// Decodes a PNG or JPEG file.
+fn read_radiograph(path: &Path, bytes: &[u8]) -> Result<Radiograph> {
+    let grey = image::load_from_memory(bytes)
+        .map_err(|error| shared::Error::Damaged {
+            file: path.display().to_string(),
+            format: "image",
+            reason: error.to_string(),
+        })?
+        .into_luma16();
+    Ok(Radiograph {
+        width: grey.width() as usize,
+        height: grey.height() as usize,
+        pixels: grey.pixels().map(|p| f32::from(p.0[0]) / 65535.0).collect(),
+        source: "PNG or JPEG".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::prep::image::Normalization;
+
+    use super::*;
+
+    const PREP: Preprocessing = Preprocessing { size: 8, channels: 1, normalization: Normalization::PerImage };
+
+    /// A folder with one 16 x 16 image of this grey for each row, which begins with the image's name.
+    fn folder(grey: u8, rows: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("images")).unwrap();
+        for row in rows {
+            let name = row.split(',').next().unwrap();
+            let image = image::GrayImage::from_pixel(16, 16, image::Luma([grey]));
+            image.save(dir.path().join("images").join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("labels.csv"), format!("image,patient_id,findings\n{}\n", rows.join("\n")))
+            .unwrap();
+        dir
+    }
+
+    fn nih(dir: &tempfile::TempDir) -> ImageSource {
+        ImageSource::Nih(dir.path().to_owned())
+    }
+
+    #[test]
+    fn the_first_of_a_repeated_image_is_kept() {
+        let first = folder(51, &["a.png,1,Mass", "b.png,2,No Finding"]);
+        let second = folder(204, &["b.png,2,No Finding", "c.png,1,Hernia"]);
+        let data = Dataset::load(&[nih(&first), nih(&second)], &PREP).unwrap();
+        assert_eq!((data.len(), data.n_repeated), (3, 1));
+        let greys: Vec<f32> = (0..3).map(|i| data.square(i)[0]).collect();
+        assert!(greys.iter().zip([0.2, 0.2, 0.8]).all(|(a, b)| (a - b).abs() < 1e-4), "{greys:?}");
+        assert_eq!(data.studies.iter().map(|study| study.source).collect::<Vec<_>>(), [0, 0, 1]);
+        // One patient over both sources: one part.
+        let split = Split::new(&data.studies, 0);
+        assert_eq!(split.part("a.png"), split.part("c.png"));
+    }
+
+    #[test]
+    fn one_image_of_two_patients_is_an_error() {
+        let (first, second) = (folder(0, &["a.png,1,Mass"]), folder(0, &["a.png,2,Mass"]));
+        let error = union(&[nih(&first), nih(&second)]).unwrap_err().to_string();
+        assert!(error.contains("image `a.png` is of patient 1 in nih:"), "{error}");
+        assert!(matches!(union(&[]), Err(DataError::NoSources)));
+    }
+
+    #[test]
+    fn an_unreadable_image_is_named() {
+        let dir = folder(0, &["a.png,1,Mass", "b.png,2,Mass"]);
+        std::fs::write(dir.path().join("images/b.png"), b"\x89PNG\r\n\x1a\nrest").unwrap();
+        let error = Dataset::load(&[nih(&dir)], &PREP).unwrap_err().to_string();
+        assert!(error.contains("b.png"), "{error}");
+    }
+
+    #[test]
+    fn phantoms_load_like_files() {
+        let source = PhantomSource { n: 20, seed: 3 };
+        let dir = folder(0, &["a.png,1,Mass"]);
+        let data = Dataset::load(&[ImageSource::Phantom(source), nih(&dir)], &PREP).unwrap();
+        assert_eq!((data.len(), data.size()), (21, 8));
+        assert_eq!(data.square(4), PREP.square(&phantom::xray(3, 4, 8).image));
+        let reports = Reports::load(&[ReportSource::Phantom(source)]).unwrap().reports;
+        assert_eq!(reports[4].findings, data.studies[4].findings);
+        assert_eq!(Pairs::new(&reports).n_with_partner(data.studies[..20].iter().map(|study| study.findings)), 20);
+    }
+}

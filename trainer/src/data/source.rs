@@ -1,0 +1,228 @@
+//! Names of data sources, as on the command line and in configurations: `nih:DIR`, `openi:DIR`, `phantom:xray`.
+//!
+//! Folders are relative to the working directory; `~` and variables are left to the shell.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::DataError;
+
+/// Where images with findings come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ImageSource {
+    /// `nih:DIR`: a folder with `labels.csv` and `images/`.
+    Nih(PathBuf),
+    /// `phantom:xray`: generated images.
+    Phantom(PhantomSource),
+}
+
+/// Where reports with findings come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ReportSource {
+    /// `openi:DIR`: Open-I's archive of reports, or the folder of it.
+    OpenI(PathBuf),
+    /// `phantom:xray`: generated reports.
+    Phantom(PhantomSource),
+}
+
+/// `phantom:xray?n=400&seed=0`: how many generated studies, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhantomSource {
+    /// How many, at least 1.
+    pub n: usize,
+    /// Another seed gives other studies.
+    pub seed: u64,
+}
+
+impl Default for PhantomSource {
+    fn default() -> Self {
+        Self { n: 400, seed: 0 }
+    }
+}
+
+/// Beyond this many the patients' numbers would not fit.
+const MAX_PHANTOMS: usize = 1_000_000;
+
+impl PhantomSource {
+    /// Reads what follows `phantom:`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, parameters) = text.split_once('?').unwrap_or((text, ""));
+        if name != "xray" {
+            return Err(format!("there is no phantom `{name}`"));
+        }
+        let mut source = Self::default();
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match key {
+                "n" => {
+                    source.n = value
+                        .parse()
+                        .ok()
+                        .filter(|n| (1..=MAX_PHANTOMS).contains(n))
+                        .ok_or_else(|| format!("n is `{value}`, expected 1 to {MAX_PHANTOMS}"))?;
+                }
+                "seed" => {
+                    source.seed =
+                        value.parse().map_err(|_unused| format!("seed is `{value}`, expected a whole number"))?;
+                }
+                _ => return Err(format!("there is no parameter `{key}`")),
+            }
+        }
+        Ok(source)
+    }
+}
+
+impl fmt::Display for PhantomSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "phantom:xray?n={}&seed={}", self.n, self.seed)
+    }
+}
+
+/// Splits `KIND:REST`; the rest may not be empty.
+fn split_kind(text: &str) -> Result<(&str, &str), String> {
+    match text.split_once(':') {
+        Some((kind, "")) => Err(format!("nothing follows `{kind}:`")),
+        Some(parts) => Ok(parts),
+        None => Err("it does not begin with the kind of source and a colon".to_owned()),
+    }
+}
+
+impl FromStr for ImageSource {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        split_kind(text)
+            .and_then(|(kind, rest)| match kind {
+                "nih" => Ok(Self::Nih(rest.into())),
+                "phantom" => PhantomSource::parse(rest).map(Self::Phantom),
+                "openi" => Err("Open-I here has reports, not images".to_owned()),
+                _ => Err(format!("there is no kind `{kind}`")),
+            })
+            .map_err(|reason| DataError::Source {
+                text: text.to_owned(),
+                what: "an image source",
+                reason,
+                known: "nih:DIR and phantom:xray[?n=COUNT&seed=SEED]",
+            })
+    }
+}
+
+impl FromStr for ReportSource {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        split_kind(text)
+            .and_then(|(kind, rest)| match kind {
+                "openi" => Ok(Self::OpenI(rest.into())),
+                "phantom" => PhantomSource::parse(rest).map(Self::Phantom),
+                "nih" => Err("the NIH's data set has images, not reports".to_owned()),
+                _ => Err(format!("there is no kind `{kind}`")),
+            })
+            .map_err(|reason| DataError::Source {
+                text: text.to_owned(),
+                what: "a report source",
+                reason,
+                known: "openi:DIR and phantom:xray[?n=COUNT&seed=SEED]",
+            })
+    }
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nih(dir) => write!(f, "nih:{}", dir.display()),
+            Self::Phantom(source) => source.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ReportSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenI(dir) => write!(f, "openi:{}", dir.display()),
+            Self::Phantom(source) => source.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<String> for ImageSource {
+    type Error = DataError;
+
+    fn try_from(text: String) -> Result<Self, DataError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ReportSource {
+    type Error = DataError;
+
+    fn try_from(text: String) -> Result<Self, DataError> {
+        text.parse()
+    }
+}
+
+impl From<ImageSource> for String {
+    fn from(source: ImageSource) -> Self {
+        source.to_string()
+    }
+}
+
+impl From<ReportSource> for String {
+    fn from(source: ReportSource) -> Self {
+        source.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["nih:data/nih-cxr", "nih:C:/x rays", "phantom:xray?n=12&seed=7"] {
+            assert_eq!(name.parse::<ImageSource>().unwrap().to_string(), name);
+        }
+        assert_eq!("openi:reports".parse::<ReportSource>().unwrap().to_string(), "openi:reports");
+        let default = ImageSource::Phantom(PhantomSource::default());
+        assert_eq!("phantom:xray".parse::<ImageSource>().unwrap(), default);
+        assert_eq!(default.to_string().parse::<ImageSource>().unwrap(), default);
+    }
+
+    #[test]
+    fn configurations_hold_names() {
+        #[derive(Deserialize)]
+        struct Config {
+            images: Vec<ImageSource>,
+        }
+        let config: Config = toml::from_str("images = [\"nih:a\", \"phantom:xray?n=3\"]").unwrap();
+        let phantom = ImageSource::Phantom(PhantomSource { n: 3, seed: 0 });
+        assert_eq!(config.images, [ImageSource::Nih("a".into()), phantom]);
+        let error = toml::from_str::<Config>("images = [\"nhi:a\"]").err().unwrap().to_string();
+        assert!(error.contains("there is no kind `nhi`; known are nih:DIR"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_explained() {
+        let message = |text: &str| text.parse::<ImageSource>().unwrap_err().to_string();
+        for (text, part) in [
+            ("", "colon"),
+            ("nih", "colon"),
+            ("nih:", "nothing follows"),
+            ("openi:x", "reports, not images"),
+            ("phantom:mri", "no phantom `mri`"),
+            ("phantom:xray?n=0", "n is `0`"),
+            ("phantom:xray?n=", "n is ``"),
+            ("phantom:xray?seed=x", "seed is `x`"),
+            ("phantom:xray?m=1", "no parameter `m`"),
+        ] {
+            assert!(message(text).contains(part), "{}", message(text));
+            assert!(message(text).contains("known are nih:DIR"), "{}", message(text));
+        }
+        assert!("nih:x".parse::<ReportSource>().unwrap_err().to_string().contains("images, not reports"));
+    }
+}
