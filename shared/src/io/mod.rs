@@ -1,9 +1,14 @@
 //! Bytes to data. Nothing here opens a file: callers hand over the bytes and the name to use in messages.
 
 pub mod card;
+pub mod dicom;
+pub mod format;
+mod jpeg;
+mod png;
 pub mod radiograph;
 pub mod weights;
 
 pub use card::ModelCard;
+pub use format::read_radiograph;
 pub use radiograph::Radiograph;
 pub use weights::{Encoding, Weights};
