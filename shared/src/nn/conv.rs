@@ -1,7 +1,7 @@
 //! Convolution in one and two dimensions, without bias (batch norm follows) and with a fast backward pass.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, D, Layout, Module, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Module, Result, Shape, Tensor, WithDType, bail};
 use candle_nn::VarBuilder;
 use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 
@@ -343,7 +343,7 @@ mod tests {
         assert!(conv2d(&x, &random((1, 2, 1, 1), 0)?, [0, 1], [0, 0]).is_err());
         let empty = Tensor::zeros((0, 2, 3, 3), candle_core::DType::F32, x.device())?;
         let y = conv2d(&empty, &random((1, 2, 1, 1), 0)?.to_dtype(candle_core::DType::F32)?, [1, 1], [0, 0])?;
-        assert_eq!(y.dim(D::Minus1)?, 3);
+        assert_eq!(y.dim(3)?, 3);
         Ok(())
     }
 }
