@@ -15,11 +15,11 @@ pub mod split;
 mod table;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use shared::FindingSet;
-use shared::io::Radiograph;
+use shared::io::{Radiograph, read_radiograph};
 use shared::prep::image::Preprocessing;
 
 pub use augment::Augment;
@@ -121,7 +121,7 @@ impl Study {
         match &self.origin {
             Origin::File(path) => {
                 let bytes = std::fs::read(path).map_err(DataError::read(path))?;
-                read_radiograph(path, &bytes)
+                Ok(read_radiograph(&path.display().to_string(), &bytes)?)
             }
             Origin::Phantom { seed, index } => Ok(phantom::xray(*seed, *index, size).image),
         }
@@ -170,23 +170,6 @@ fn list(source: &ImageSource, number: usize) -> Result<Vec<Study>> {
             Ok((0..*n).map(|index| phantom::study(*seed, index, number)).collect())
         }
     }
-}
-
-/// Decodes a PNG or JPEG file.
-fn read_radiograph(path: &Path, bytes: &[u8]) -> Result<Radiograph> {
-    let grey = image::load_from_memory(bytes)
-        .map_err(|error| shared::Error::Damaged {
-            file: path.display().to_string(),
-            format: "image",
-            reason: error.to_string(),
-        })?
-        .into_luma16();
-    Ok(Radiograph {
-        width: grey.width() as usize,
-        height: grey.height() as usize,
-        pixels: grey.pixels().map(|p| f32::from(p.0[0]) / 65535.0).collect(),
-        source: "PNG or JPEG".to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn missing_images_are_summarised() {
-        let rows: String = (0..7).map(|i| format!("x{i}.png,{i},PA,50,F,Mass\n")).collect();
-        let error = row_error(&format!("{rows}a.png,1,PA,50,F,Mass\n"));
+        let rows: Vec<String> = (0..7).map(|i| format!("x{i}.png,{i},PA,50,F,Mass")).collect();
+        let error = row_error(&format!("{}\na.png,1,PA,50,F,Mass\n", rows.join("\n")));
         assert!(error.contains("7 of 8 images"), "{error}");
         assert!(error.contains("x0.png, x1.png, x2.png, x3.png, x4.png, …"), "{error}");
     }

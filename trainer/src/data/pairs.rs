@@ -38,9 +38,9 @@ impl PairKey {
     }
 }
 
-/// The mask of a batch, `[N, N]` row by row: 1 where the two samples may serve as negatives of each other, else 0.
-pub fn negatives(keys: &[PairKey]) -> Vec<u8> {
-    keys.iter().flat_map(|a| keys.iter().map(|b| u8::from(a.is_negative_of(b)))).collect()
+/// The mask of a batch, `[N, N]` row by row: whether the two samples may serve as negatives of each other.
+pub fn negatives(keys: &[PairKey]) -> Vec<bool> {
+    keys.iter().flat_map(|a| keys.iter().map(|b| a.is_negative_of(b))).collect()
 }
 
 impl Pairs {
@@ -160,6 +160,7 @@ mod tests {
         assert!(!base.is_negative_of(&key(1, FindingSet::default(), 1)));
         assert!(!base.is_negative_of(&key(2, mass, 1)));
         assert!(!base.is_negative_of(&key(2, FindingSet::default(), 0)));
-        assert_eq!(negatives(&[base, key(2, FindingSet::default(), 1), key(3, mass, 2)]), [0, 1, 0, 1, 0, 1, 0, 1, 0]);
+        let mask = negatives(&[base, key(2, FindingSet::default(), 1), key(3, mass, 2)]);
+        assert_eq!(mask, [false, true, false, true, false, true, false, true, false]);
     }
 }

@@ -17,7 +17,7 @@ impl<const N: usize> Table<N> {
     pub(super) fn parse(file: &str, bytes: &[u8], columns: [&'static str; N]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|error| DataError::NotUtf8 {
             file: file.to_owned(),
-            line: 1 + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64,
+            line: bytes[..error.valid_up_to()].split(|&b| b == b'\n').count() as u64,
         })?;
         // Spreadsheets put a byte-order mark in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

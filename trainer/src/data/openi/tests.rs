@@ -6,7 +6,7 @@ use super::*;
 
 /// A report in Open-I's layout.
 fn xml(id: &str, headings: &[&str], findings: &str, impression: &str) -> String {
-    let majors: String = headings.iter().map(|heading| format!("<major>{heading}</major>\n")).collect();
+    let majors = headings.iter().flat_map(|heading| ["<major>", heading, "</major>\n"]).collect::<String>();
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<eCitation><uId id=\"{id}\"/><MedlineCitation><Article><Abstract>
         <AbstractText Label=\"COMPARISON\">Last year.</AbstractText>

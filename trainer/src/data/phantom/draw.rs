@@ -112,7 +112,9 @@ impl Anatomy {
 /// Draws a chest with signs, `size` x `size`.
 pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, rng: &mut impl Rng) -> Radiograph {
     let mut anatomy = *healthy;
-    signs.iter().for_each(|sign| anatomy.deform(sign));
+    for sign in signs {
+        anatomy.deform(sign);
+    }
     let (exposure, contrast) = (rng.random_range(-0.04..0.04), rng.random_range(0.9..1.1));
     let pixels = (0..size * size)
         .map(|i| {
@@ -130,7 +132,8 @@ pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, rng: &mut imp
 fn grey(anatomy: &Anatomy, signs: &[Sign], x: f32, y: f32) -> f32 {
     let mut grey = TISSUE * torso(anatomy, x, y);
     for side in [Side::Right, Side::Left] {
-        let below = ramp(-EDGE, EDGE, y - anatomy.diaphragm(side, x));
+        // Whole where the lung, drawn over it, fades out.
+        let below = ramp(-2.0 * EDGE, 0.0, y - anatomy.diaphragm(side, x));
         let half = if side == Side::Left { x >= anatomy.midline } else { x < anatomy.midline };
         if half {
             grey = mix(grey, DENSE, below * torso(anatomy, x, y));
@@ -165,7 +168,7 @@ fn lung(across: f32, down: f32) -> f32 {
     }
     let arch = ((0.35 - down) / 0.35).max(0.0);
     let r = across.abs().powi(4) + arch.powi(3);
-    (1.0 - ramp(0.85, 1.05, r)) * (1.0 - ramp(0.985, 1.015, down))
+    (1.0 - ramp(0.85, 1.05, r)) * (1.0 - ramp(0.99, 1.02, down))
 }
 
 /// The shadows of vessels, densest at the hilum.
@@ -247,7 +250,7 @@ fn density(sign: &Sign, anatomy: &Anatomy, side: Side, (x, y): (f32, f32), (acro
         Finding::Pneumothorax => {
             let rim = 0.15 + 0.25 * severity;
             let inside = (1.0 - 2.0 * rim * (1.0 - down) - across).min(3.0 * (down - rim));
-            if inside < 0.0 { -1.0 } else { 0.45 * (1.0 - ramp(0.05, 0.12, inside)) }
+            0.45 * (1.0 - ramp(0.05, 0.12, inside)) - 1.45 * (1.0 - ramp(-0.03, 0.03, inside))
         }
         // Even whiteness of the upper lobe, ended by the fissure.
         Finding::Consolidation => {

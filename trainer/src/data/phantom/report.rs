@@ -25,12 +25,12 @@ fn fill(sentence: &str, sign: &Sign) -> String {
         Side::Right => "right",
         Side::Left => "left",
     };
-    let grade = match sign.severity {
-        s if s < 0.6 => "mild",
-        s if s < 0.8 => "moderate",
-        _ => "severe",
+    let (grade, extent) = match sign.severity {
+        s if s < 0.6 => ("mild", "small"),
+        s if s < 0.8 => ("moderate", "moderate"),
+        _ => ("severe", "large"),
     };
-    let text = sentence.replace("{side}", side).replace("{grade}", grade);
+    let text = sentence.replace("{side}", side).replace("{grade}", grade).replace("{extent}", extent);
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -45,17 +45,17 @@ fn sentences(finding: Finding) -> &'static [&'static str] {
         ],
         Finding::Cardiomegaly => &[
             "there is {grade} cardiomegaly.",
-            "the heart is enlarged, {grade}.",
+            "the heart is {grade}ly enlarged.",
             "{grade} enlargement of the cardiac silhouette.",
         ],
         Finding::Effusion => &[
-            "there is a {grade} {side} pleural effusion.",
-            "blunting of the {side} costophrenic angle by {grade} pleural fluid.",
-            "{grade} layering fluid in the {side} pleural space.",
+            "there is a {extent} {side} pleural effusion.",
+            "the {side} costophrenic angle is blunted by a {extent} amount of pleural fluid.",
+            "{extent} layering collection of fluid in the {side} pleural space.",
         ],
         Finding::Infiltration => &[
             "{grade} patchy infiltrate in the {side} lung.",
-            "ill-defined patchy opacities in the {side} lung, {grade}, in keeping with infiltration.",
+            "{grade} ill-defined patchy opacities in the {side} lung, in keeping with infiltration.",
             "there are {grade} infiltrates on the {side}.",
         ],
         Finding::Mass => &[
@@ -70,13 +70,13 @@ fn sentences(finding: Finding) -> &'static [&'static str] {
         ],
         Finding::Pneumonia => &[
             "{grade} airspace disease in the {side} lower lobe, compatible with pneumonia.",
-            "there is {side} lower lobe pneumonia, {grade}.",
+            "there is {grade} {side} lower lobe pneumonia.",
             "{grade} {side} basilar airspace opacity suspicious for pneumonia.",
         ],
         Finding::Pneumothorax => &[
-            "there is a {grade} {side} pneumothorax.",
-            "a fine pleural line and apical lucency on the {side} indicate a {grade} pneumothorax.",
-            "free pleural air at the {side} apex, {grade}.",
+            "there is a {extent} {side} pneumothorax.",
+            "a fine pleural line and apical lucency on the {side} indicate a {extent} pneumothorax.",
+            "{extent} collection of free pleural air at the {side} apex.",
         ],
         Finding::Consolidation => &[
             "dense consolidation of the {side} upper lobe.",
@@ -89,7 +89,7 @@ fn sentences(finding: Finding) -> &'static [&'static str] {
             "{grade} bilateral interstitial and alveolar edema.",
         ],
         Finding::Emphysema => &[
-            "the lungs are hyperinflated with flat diaphragms, {grade}, consistent with emphysema.",
+            "the lungs are {grade}ly hyperinflated with flat diaphragms, consistent with emphysema.",
             "{grade} emphysematous change.",
             "there is {grade} emphysema.",
         ],
@@ -100,13 +100,13 @@ fn sentences(finding: Finding) -> &'static [&'static str] {
         ],
         Finding::Pleural_Thickening => &[
             "there is {grade} {side} pleural thickening.",
-            "the pleura of the {side} chest wall is thickened, {grade}.",
+            "the pleura of the {side} chest wall is {grade}ly thickened.",
             "{grade} band of thickened pleura along the {side} chest wall.",
         ],
         Finding::Hernia => &[
-            "there is a {grade} hiatal hernia.",
-            "{grade} retrocardiac round shadow with a fluid level, compatible with a hiatal hernia.",
-            "an air-filled stomach projects behind the heart, {grade}: hiatus hernia.",
+            "there is a {extent} hiatal hernia.",
+            "{extent} retrocardiac round shadow with a fluid level, compatible with a hiatal hernia.",
+            "air-filled stomach behind the heart, a {extent} hiatus hernia.",
         ],
     }
 }
