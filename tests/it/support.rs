@@ -1,5 +1,7 @@
 //! What the integration tests share: where files are.
 
+pub mod golden;
+
 use std::path::{Path, PathBuf};
 
 /// Folder of the golden files and the scripts that make them.

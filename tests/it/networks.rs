@@ -1,0 +1,18 @@
+//! The networks give PyTorch's numbers, forward and backward.
+
+use tests::golden::{GoldenResNet50, TrainingStep};
+use trainer::optim::Adam;
+
+#[test]
+fn resnet50_equals_torchvision() {
+    let golden = GoldenResNet50::new().unwrap();
+    golden.check_layers().unwrap();
+    golden.check_plan().unwrap();
+}
+
+#[test]
+fn a_training_step_equals_pytorch() {
+    let step = TrainingStep::check().unwrap();
+    Adam::new(step.parameters.trainable(), 1e-3, 0.0).step(&step.gradients).unwrap();
+    step.check_after().unwrap();
+}
