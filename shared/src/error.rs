@@ -147,6 +147,22 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+    /// A value that a network takes or gives is NaN or infinite.
+    #[error("{what}: element {index} is {value}")]
+    NonFinite {
+        /// Which values.
+        what: &'static str,
+        /// The first offending element.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// The machine has no memory left for what is asked.
+    #[error("out of memory: {bytes} bytes more are needed; close other programs or pages, or take a smaller model")]
+    OutOfMemory {
+        /// Size of the allocation that failed.
+        bytes: usize,
+    },
     /// A mutual-information loss had no pair to use as a negative.
     #[error("no pair of this batch may serve as a negative: give larger batches or more varied reports")]
     NoNegatives,

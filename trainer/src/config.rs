@@ -24,6 +24,7 @@ pub struct Config {
     /// Seed of the weights, the order of the images, their variation and their partners.
     pub seed: u64,
     /// Images and reports.
+    #[serde(default)]
     pub data: DataConfig,
     /// From an image to the network's input.
     pub preprocessing: Preprocessing,

@@ -1,5 +1,28 @@
-//! Computation on slices: the trainable layers and the compiled plans are built on it.
+//! Computation on slices: the trainable layers and the compiled plans are built on it; the only `unsafe` code.
+//!
+//! For compiled plans images are `[H, W, C]` with a border of zeros ([`Layout`]). [`Simd`] says which instructions this
+//! machine has; each kernel is written once and compiled for all of them. Sizes are checked when weights are packed;
+//! after that a kernel cannot fail.
+//!
+//! For training, which also wants 64 bits and gradients, images are `[C, H, W]`: [`im2col`] and [`strided`], spread over
+//! a [`batch`].
 
 pub mod batch;
+mod buffer;
+mod conv;
+mod gemm;
 pub mod im2col;
+mod lanes;
+mod layout;
+#[cfg(test)]
+mod naive;
+mod pool;
 pub mod strided;
+mod winograd;
+
+pub(crate) use buffer::Buffer;
+pub use conv::{Algorithm, Conv2d, ConvShape};
+pub use gemm::{Activation, Base, PackedMatrix, gemm};
+pub use lanes::Simd;
+pub use layout::{Border, Layout};
+pub use pool::{PoolShape, global_average_pool, max_pool};

@@ -1,0 +1,110 @@
+//! Lanes of x86-64: AVX2 with FMA, and AVX-512.
+#![allow(unsafe_code, reason = "vector loads and stores take pointers, and the instructions may be missing")]
+
+use core::arch::x86_64 as arch;
+
+use super::{Kernel, Lanes};
+
+/// 256-bit vectors with fused multiply-add.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// 512-bit vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+}
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        (Avx2::detect().is_some() && is_x86_feature_detected!("avx512f")).then_some(Self(()))
+    }
+}
+
+/// Implements [`Lanes`] with the intrinsics of one vector size.
+macro_rules! lanes {
+    ($lanes:ty, $features:literal, $vector:ty, len $len:literal, tile $rows:literal x $vectors:literal,
+     $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $max:ident) => {
+        impl Lanes for $lanes {
+            type Vector = $vector;
+            const LEN: usize = $len;
+            const TILE_ROWS: usize = $rows;
+            const TILE_VECTORS: usize = $vectors;
+
+            #[inline(always)]
+            fn splat(self, value: f32) -> $vector {
+                // SAFETY: `self` exists only where the instructions were detected.
+                unsafe { arch::$splat(value) }
+            }
+
+            #[inline(always)]
+            fn load(self, from: &[f32]) -> $vector {
+                let from = &from[..$len];
+                // SAFETY: as for `splat`; the slice holds the floats read, and no alignment is required.
+                unsafe { arch::$load(from.as_ptr()) }
+            }
+
+            #[inline(always)]
+            fn store(self, to: &mut [f32], vector: $vector) {
+                let to = &mut to[..$len];
+                // SAFETY: as for `splat`; the slice holds the floats written, and no alignment is required.
+                unsafe { arch::$store(to.as_mut_ptr(), vector) }
+            }
+
+            #[inline(always)]
+            fn add(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: as for `splat`.
+                unsafe { arch::$add(a, b) }
+            }
+
+            #[inline(always)]
+            fn sub(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: as for `splat`.
+                unsafe { arch::$sub(a, b) }
+            }
+
+            #[inline(always)]
+            fn mul(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: as for `splat`.
+                unsafe { arch::$mul(a, b) }
+            }
+
+            #[inline(always)]
+            fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                // SAFETY: as for `splat`.
+                unsafe { arch::$mul_add(a, b, c) }
+            }
+
+            #[inline(always)]
+            fn max(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: as for `splat`. The instruction gives `b` where either is NaN.
+                unsafe { arch::$max(a, b) }
+            }
+
+            #[inline(always)]
+            fn run<K: Kernel>(self, kernel: K) {
+                #[target_feature(enable = $features)]
+                fn enter<K: Kernel>(lanes: $lanes, kernel: K) {
+                    kernel.compute(lanes);
+                }
+                // SAFETY: as for `splat`.
+                unsafe { enter(self, kernel) }
+            }
+        }
+    };
+}
+
+lanes!(
+    Avx2, "avx2,fma", arch::__m256, len 8, tile 6 x 2,
+    _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps,
+    _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_max_ps
+);
+lanes!(
+    Avx512, "avx512f,avx2,fma", arch::__m512, len 16, tile 8 x 2,
+    _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps,
+    _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_max_ps
+);
