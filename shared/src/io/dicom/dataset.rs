@@ -93,17 +93,18 @@ impl<'a> Reader<'a> {
     /// Tag, representation and length; `None` where the data ends or is no element.
     fn header(&mut self) -> Option<Header> {
         let rest = self.bytes.get(self.position..)?;
-        let tag = Tag(self.u16(rest.first_chunk()?), self.u16(rest[2..].first_chunk()?));
+        let encoding = self.encoding;
+        let tag = Tag(encoding.u16(*rest.first_chunk()?), encoding.u16(*rest[2..].first_chunk()?));
         let after = &rest[4..];
         let is_item = tag.0 == 0xFFFE;
-        let (vr, length, size) = if is_item || self.encoding == Encoding::ImplicitLittle {
-            (None, self.u32(after.first_chunk()?), 8)
+        let (vr, length, size) = if is_item || encoding == Encoding::ImplicitLittle {
+            (None, encoding.u32(*after.first_chunk()?), 8)
         } else {
             let vr: [u8; 2] = *after.first_chunk()?;
             if LONG_VRS.contains(&&vr) {
-                (Some(vr), self.u32(after.get(4..)?.first_chunk()?), 12)
+                (Some(vr), encoding.u32(*after.get(4..)?.first_chunk()?), 12)
             } else if SHORT_VRS.contains(&&vr) {
-                (Some(vr), u32::from(self.u16(after.get(2..)?.first_chunk()?)), 8)
+                (Some(vr), u32::from(encoding.u16(*after.get(2..)?.first_chunk()?)), 8)
             } else {
                 return None;
             }
@@ -117,14 +118,6 @@ impl<'a> Reader<'a> {
         let value = self.bytes.get(self.position..end)?;
         self.position = end;
         Some(value)
-    }
-
-    fn u16(&self, bytes: &[u8; 2]) -> u16 {
-        self.encoding.u16(*bytes)
-    }
-
-    fn u32(&self, bytes: &[u8; 4]) -> u32 {
-        if self.encoding == Encoding::ExplicitBig { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) }
     }
 
     /// Passes over a value of undefined length; `None` if its end is not there.
@@ -183,6 +176,10 @@ impl Encoding {
     pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self == Self::ExplicitBig { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
+
+    fn u32(self, bytes: [u8; 4]) -> u32 {
+        if self == Self::ExplicitBig { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
 }
 
 impl<'a> Dataset<'a> {
@@ -196,13 +193,12 @@ impl<'a> Dataset<'a> {
             0
         };
         let mut reader = Reader { bytes, position: start, encoding: Encoding::ExplicitLittle };
-        let syntax = match read_meta(origin, &mut reader)? {
-            Some(uid) => TransferSyntax::from_uid(origin, &uid)?,
-            None => {
-                let encoding = bare_encoding(&bytes[reader.position..])
-                    .ok_or_else(|| attribute_error(origin, Attribute::TransferSyntaxUID, "is missing"))?;
-                TransferSyntax { encoding, pixels: PixelCoding::Native }
-            }
+        let syntax = if let Some(uid) = read_meta(origin, &mut reader)? {
+            TransferSyntax::from_uid(origin, &uid)?
+        } else {
+            let encoding = bare_encoding(&bytes[reader.position..])
+                .ok_or_else(|| attribute_error(origin, Attribute::TransferSyntaxUID, "is missing"))?;
+            TransferSyntax { encoding, pixels: PixelCoding::Native }
         };
         reader.encoding = syntax.encoding;
         let mut dataset = Self { origin, syntax, elements: Vec::new(), pixel_data: None };

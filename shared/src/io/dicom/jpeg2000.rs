@@ -2,7 +2,7 @@
 //!
 //! Source: ITU-T T.800, annex A.
 
-use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
 
 use super::pixel_format::{PixelFormat, Sign};
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(super) fn decode_grey(origin: Origin<'_>, stream: &[u8], format: &PixelForma
     let image = Image::new(codestream, &settings).map_err(|error| damaged(&error.to_string()))?;
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(|error| damaged(&error.to_string()))?;
-    let planes: Vec<&[f32]> = decoded.components().iter().map(|component| component.samples()).collect();
+    let planes: Vec<&[f32]> = decoded.components().iter().map(ComponentData::samples).collect();
     if planes.len() != channels || planes.iter().any(|plane| plane.len() != format.count) {
         return Err(damaged("the number of samples does not fit the size of the image"));
     }
@@ -99,13 +99,14 @@ impl Siz {
         }
         let tiles = u64::from(width.div_ceil(tile_width)) * u64::from(height.div_ceil(tile_height));
         let n = u16::from_be_bytes(*rest.first_chunk()?);
-        let components: Option<Vec<_>> = rest[2..].as_chunks::<3>().0.iter().take(n.into()).map(component).collect();
+        let components: Option<Vec<_>> =
+            rest[2..].as_chunks::<3>().0.iter().take(n.into()).map(|&bytes| component(bytes)).collect();
         let components = components.filter(|components| components.len() == usize::from(n))?;
         (tiles <= MAX_TILES).then_some(Self { width, height, components })
     }
 }
 
-fn component(&[depth, dx, dy]: &[u8; 3]) -> Option<Component> {
+fn component([depth, dx, dy]: [u8; 3]) -> Option<Component> {
     let bits = (depth & 0x7F) + 1;
     let sign = if depth & 0x80 == 0 { Sign::Unsigned } else { Sign::TwosComplement };
     (bits <= 16 && dx == 1 && dy == 1).then_some(Component { bits, sign })

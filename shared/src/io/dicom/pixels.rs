@@ -78,12 +78,13 @@ fn grey_of_native(bytes: &[u8], format: &PixelFormat, encoding: Encoding, layout
         format.value(word >> format.low_bit)
     };
     let n = format.count;
-    match (format.photometric, layout) {
-        (Photometric::Monochrome1 | Photometric::Monochrome2, _) => (0..n).map(sample).collect(),
-        (Photometric::YbrFull | Photometric::YbrFull422, Layout::ByPixel) => (0..n).map(|i| sample(3 * i)).collect(),
-        (Photometric::YbrFull | Photometric::YbrFull422, Layout::ByPlane) => (0..n).map(sample).collect(),
-        (_, Layout::ByPixel) => (0..n).map(|i| luminance([0, 1, 2].map(|c| sample(3 * i + c)))).collect(),
-        (_, Layout::ByPlane) => (0..n).map(|i| luminance([0, 1, 2].map(|c| sample(c * n + i)))).collect(),
+    let is_rgb = matches!(format.photometric, Photometric::Rgb | Photometric::Ybr2000);
+    match (format.photometric.channels(), layout) {
+        (3, Layout::ByPixel) if is_rgb => (0..n).map(|i| luminance([0, 1, 2].map(|c| sample(3 * i + c)))).collect(),
+        (3, Layout::ByPlane) if is_rgb => (0..n).map(|i| luminance([0, 1, 2].map(|c| sample(c * n + i)))).collect(),
+        // Of luminance and colour differences the first is the grey value.
+        (3, Layout::ByPixel) => (0..n).map(|i| sample(3 * i)).collect(),
+        _ => (0..n).map(sample).collect(),
     }
 }
 
@@ -108,7 +109,9 @@ fn decode_jpeg(origin: Origin<'_>, stream: &[u8], format: &PixelFormat) -> Resul
     let channels = if is_ybr { jpeg::Channels::YCbCr } else { jpeg::Channels::AsMarked };
     let mut pixels = frame.decode_grey(origin, stream, channels)?;
     if format.photometric.channels() == 1 {
-        pixels.iter_mut().for_each(|p| *p = format.value(*p as u16));
+        for p in &mut pixels {
+            *p = format.value(*p as u16);
+        }
     }
     Ok(pixels)
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::io::format::Origin;
 
 /// Samples of all components, interleaved: `[height, width, components]`.
-pub(super) fn decode(origin: Origin<'_>, bytes: &[u8], frame: &Frame) -> Result<Vec<u16>> {
+pub(super) fn decode(origin: Origin<'_>, bytes: &[u8], frame: Frame) -> Result<Vec<u16>> {
     let damaged = |reason: &str| origin.damaged(format!("JPEG Lossless: {reason}"));
     let mut tables: [Option<HuffmanTable>; 4] = [None, None, None, None];
     let mut restart_rows = 0;
@@ -25,7 +25,7 @@ pub(super) fn decode(origin: Origin<'_>, bytes: &[u8], frame: &Frame) -> Result<
                 }
             }
             0xC4 => {
-                define_tables(segment.payload, &mut tables).ok_or_else(|| damaged("an impossible Huffman table"))?
+                define_tables(segment.payload, &mut tables).ok_or_else(|| damaged("an impossible Huffman table"))?;
             }
             0xDD => {
                 let interval = segment.payload.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
@@ -94,7 +94,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// `None` if a component, a table or the predictor is not possible.
-    fn parse(payload: &[u8], frame: &Frame, tables: &'a [Option<HuffmanTable>; 4]) -> Option<Self> {
+    fn parse(payload: &[u8], frame: Frame, tables: &'a [Option<HuffmanTable>; 4]) -> Option<Self> {
         let (&n, rest) = payload.split_first()?;
         if n != frame.components {
             return None;
@@ -115,7 +115,7 @@ impl<'a> Scan<'a> {
     }
 
     /// `None` if the codes end too early or make no sense.
-    fn decode(&self, coded: &[u8], frame: &Frame, restart_rows: usize) -> Option<Vec<u16>> {
+    fn decode(&self, coded: &[u8], frame: Frame, restart_rows: usize) -> Option<Vec<u16>> {
         let channels = self.tables.len();
         let stride = usize::from(frame.width) * channels;
         let first = 1i32 << (frame.precision - self.point_transform - 1);
@@ -142,7 +142,9 @@ impl<'a> Scan<'a> {
                 row[i] = (prediction + difference) as u16; // modulo 2^16
             }
         }
-        samples.iter_mut().for_each(|sample| *sample <<= self.point_transform);
+        for sample in &mut samples {
+            *sample <<= self.point_transform;
+        }
         Some(samples)
     }
 }

@@ -54,7 +54,9 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Radiograph> {
     origin.pixel_count(frame.width.into(), frame.height.into())?;
     let largest = f32::from(u16::MAX >> (16 - frame.precision));
     let mut pixels = frame.decode_grey(origin, bytes, Channels::AsMarked)?;
-    pixels.iter_mut().for_each(|p| *p = (*p / largest).clamp(0.0, 1.0));
+    for p in &mut pixels {
+        *p = (*p / largest).clamp(0.0, 1.0);
+    }
     let kind = if frame.process == Process::Lossless { "JPEG Lossless" } else { "JPEG" };
     let image = Radiograph {
         width: frame.width.into(),
@@ -78,20 +80,10 @@ impl Frame {
     /// Finds the frame header of a stream that is complete: decoders fill what is cut off with grey and say nothing.
     pub(crate) fn parse(origin: Origin<'_>, bytes: &[u8]) -> Result<Self> {
         const CONVERT: &str = "save the image as an ordinary grey or RGB JPEG or PNG";
-        let mut header = None;
-        let mut complete = false;
-        for segment in Segments::new(bytes) {
-            match segment.marker {
-                // Start of frame; C4, C8 and CC are tables and a reserved code.
-                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                    if header.replace(segment).is_some() {
-                        return Err(origin.damaged("JPEG: there is a second frame header"));
-                    }
-                }
-                0xD9 => complete = true,
-                _ => {}
-            }
-        }
+        let mut segments = Segments::new(bytes);
+        // Start of frame; C4, C8 and CC are tables and a reserved code.
+        let header = segments.find(|s| matches!(s.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF));
+        let is_complete = segments.any(|segment| segment.marker == 0xD9);
         let header = header.ok_or_else(|| origin.damaged("JPEG: there is no frame header"))?;
         let &[precision, h0, h1, w0, w1, components, ..] = header.payload else {
             return Err(origin.damaged("JPEG: the frame header is cut off"));
@@ -114,7 +106,7 @@ impl Frame {
             }
             (_, bits) => return Err(origin.damaged(format!("JPEG: {bits} bits a sample are not possible"))),
         }
-        if !complete {
+        if !is_complete {
             return Err(origin.damaged("JPEG: the data ends before the end of the image"));
         }
         let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
@@ -124,7 +116,7 @@ impl Frame {
     /// The samples of a grey image, the luminance of a colour image, in `0..2^precision`: `[height, width]`.
     ///
     /// The caller has found the size acceptable.
-    pub(crate) fn decode_grey(&self, origin: Origin<'_>, bytes: &[u8], channels: Channels) -> Result<Vec<f32>> {
+    pub(crate) fn decode_grey(self, origin: Origin<'_>, bytes: &[u8], channels: Channels) -> Result<Vec<f32>> {
         let count = usize::from(self.width) * usize::from(self.height);
         let samples: Vec<f32> = match self.process {
             Process::Lossless => lossless::decode(origin, bytes, self)?.into_iter().map(f32::from).collect(),
@@ -133,7 +125,13 @@ impl Frame {
                 if channels == Channels::YCbCr && self.components == 3 {
                     decoder.set_color_transform(ColorTransform::YCbCr);
                 }
-                let samples = decoder.decode().map_err(|error| origin.damaged(format!("JPEG: {error}")))?;
+                let damaged = |error: jpeg_decoder::Error| origin.damaged(format!("JPEG: {error}"));
+                // The decoder takes memory for the size that it finds: it has to be the one that was accepted.
+                decoder.read_info().map_err(damaged)?;
+                if decoder.info().is_none_or(|info| (info.width, info.height) != (self.width, self.height)) {
+                    return Err(origin.damaged("JPEG: the size of the image is ambiguous"));
+                }
+                let samples = decoder.decode().map_err(damaged)?;
                 samples.into_iter().map(f32::from).collect()
             }
         };
