@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 
 /// The project's top folder.
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
 }
 
 /// Cargo's build folder, wherever the environment or a configuration file puts it.
