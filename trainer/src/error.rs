@@ -53,7 +53,9 @@ pub enum Error {
         reason: String,
     },
     /// The loss is NaN or infinite.
-    #[error("the loss is {loss} in epoch {epoch}, step {step}, on the images {images}: lower the learning rate, or look at these images")]
+    #[error(
+        "the loss is {loss} in epoch {epoch}, step {step}, on the images {images}: lower the learning rate, or look at these images"
+    )]
     NonFiniteLoss {
         /// Its value.
         loss: f32,

@@ -204,7 +204,9 @@ mod tests {
         let scores = studies
             .iter()
             .enumerate()
-            .map(|(i, s)| Finding::ALL.map(|f| 0.3 * (i % 7) as f32 / 7.0 + if s.findings.contains(f) { 0.2 } else { 0.0 }))
+            .map(|(i, s)| {
+                Finding::ALL.map(|f| 0.3 * (i % 7) as f32 / 7.0 + if s.findings.contains(f) { 0.2 } else { 0.0 })
+            })
             .collect();
         Scored::new(scores, &studies)
     }

@@ -29,7 +29,10 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
     }
     let Some(split) = split else {
         let file = model.join(SPLIT).display().to_string();
-        return Err(Error::Config { file, reason: "missing: the cost cannot be measured without the split".to_owned() });
+        return Err(Error::Config {
+            file,
+            reason: "missing: the cost cannot be measured without the split".to_owned(),
+        });
     };
     let (studies, _) = union(data)?;
     let test: Vec<&Study> = split.indices(&studies, Part::Test)?.into_iter().map(|i| &studies[i]).collect();

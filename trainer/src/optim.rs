@@ -57,13 +57,17 @@ impl Adam {
             let decay = if var.rank() >= 2 { (self.learning_rate * self.weight_decay) as f32 } else { 0.0 };
             let grad = grad.flatten_all()?.to_vec1::<f32>()?;
             let mut value = var.flatten_all()?.to_vec1::<f32>()?;
-            value.par_iter_mut().zip(&mut moments.first).zip(&mut moments.second).zip(&grad).with_min_len(4096).for_each(
-                |(((value, first), second), &grad)| {
+            value
+                .par_iter_mut()
+                .zip(&mut moments.first)
+                .zip(&mut moments.second)
+                .zip(&grad)
+                .with_min_len(4096)
+                .for_each(|(((value, first), second), &grad)| {
                     *first = BETA1 as f32 * *first + (1.0 - BETA1) as f32 * grad;
                     *second = BETA2 as f32 * *second + (1.0 - BETA2) as f32 * grad * grad;
                     *value -= decay * *value + rate * *first / (second.sqrt() * root + EPS as f32);
-                },
-            );
+                });
             var.set(&Tensor::from_vec(value, var.shape(), var.device())?)?;
         }
         Ok(())

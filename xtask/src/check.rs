@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::chromium::Chromium;
 use crate::process::{cargo, command, run, target_dir};
@@ -74,6 +74,11 @@ impl Step {
             .with_context(|| format!("there is no step `{name}`, only {}", Self::ALL.map(Self::name).join(", ")))
     }
 
+    /// Whether it looks at the built page: after a build that failed, that would be an older one.
+    fn needs_page(self) -> bool {
+        matches!(self, Self::Size | Self::Browser)
+    }
+
     fn run(self) -> Result<()> {
         match self {
             Self::Format => {
@@ -114,7 +119,11 @@ pub fn run_steps(steps: &[Step]) -> Result<()> {
     for &step in steps {
         println!("\n=== {}: {}", step.name(), step.about());
         let start = Instant::now();
-        let result = step.run();
+        let result = if step.needs_page() && failed.contains(&Step::Page) {
+            Err(anyhow!("the page did not build"))
+        } else {
+            step.run()
+        };
         let seconds = start.elapsed().as_secs();
         match result {
             Ok(()) => println!("=== {}: passed in {seconds} s", step.name()),

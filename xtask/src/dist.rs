@@ -42,9 +42,11 @@ pub fn build_into(folder: &Path) -> Result<()> {
 ///
 /// If the page is not built, or larger than [`MAX_GZIPPED_BYTES`].
 pub fn check_size() -> Result<()> {
-    let files = page_files(&folder())?;
+    if !folder().join("index.html").is_file() {
+        bail!("{} holds no page: `cargo xtask test page` builds it", folder().display());
+    }
     let mut total = 0;
-    for file in &files {
+    for file in &page_files(&folder())? {
         let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
         let gzipped = gzipped_len(&bytes)?;
         total += gzipped;
@@ -57,12 +59,16 @@ pub fn check_size() -> Result<()> {
     Ok(())
 }
 
-/// The page's own files below a folder, in order: HTML, scripts, WebAssembly and style sheets.
+/// The page's own files below a folder, in order: HTML, scripts, WebAssembly and style sheets. Hidden folders, in which
+/// trunk keeps the remains of a build that failed, are no part of it.
 fn page_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let entries = fs::read_dir(folder).with_context(|| format!("listing {}: is the page built?", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
         if path.is_dir() {
             files.extend(page_files(&path)?);
         } else if path.extension().is_some_and(|ending| ["html", "js", "wasm", "css"].iter().any(|e| ending == *e)) {
@@ -87,8 +93,12 @@ mod tests {
     #[test]
     fn only_the_pages_own_files_count() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::create_dir(folder.path().join("models")).expect("creates");
-        for name in ["index.html", "web.wasm", "web.js", "models/w.safetensors", "sample.png", "style.css"] {
+        for name in ["models", ".stage"] {
+            fs::create_dir(folder.path().join(name)).expect("creates");
+        }
+        for name in
+            [".stage/web.js", "index.html", "web.wasm", "web.js", "models/w.safetensors", "sample.png", "style.css"]
+        {
             fs::write(folder.path().join(name), "x").expect("writes");
         }
         let files = page_files(folder.path()).expect("lists");

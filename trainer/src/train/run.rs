@@ -408,4 +408,3 @@ pub(super) fn scores(
     }
     Ok(scores)
 }
-
