@@ -1,3 +1,78 @@
-//! The project's commands.
+//! The project's commands: `cargo xtask demo | test | bench | screenshots`.
 
-fn main() {}
+#![allow(clippy::print_stdout, reason = "what these commands are for is to tell a person at a terminal what happens")]
+
+use std::env;
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use xtask::check::{Step, run_steps};
+use xtask::serve::{Server, Weights};
+use xtask::{bench, dist, screenshot, tools};
+
+/// Where `demo` serves unless told otherwise.
+const PORT: u16 = 8080;
+
+const USAGE: &str = "\
+The project's commands. Each gets the tools it needs first.
+
+cargo xtask demo [--port N]   build the page and serve it on 127.0.0.1 (port 8080)
+cargo xtask test [STEP]...    run every check, or only the steps named
+cargo xtask bench web         the page's engine beside ONNX Runtime Web, in one browser
+cargo xtask screenshots       build the page and take pictures of it";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        words if matches!(words, [] | ["help"]) || words.iter().any(|word| matches!(*word, "--help" | "-h")) => {
+            print_usage();
+            Ok(())
+        }
+        ["demo"] => demo(PORT),
+        ["demo", "--port", port] => demo(port.parse().with_context(|| format!("`{port}` is no port number"))?),
+        ["test"] => run_steps(&Step::ALL),
+        ["test", names @ ..] => run_steps(&names.iter().map(|name| Step::of_name(name)).collect::<Result<Vec<_>>>()?),
+        ["bench", "web"] => bench::web::measure_all(),
+        ["screenshots"] => {
+            tools::for_page()?;
+            dist::build()?;
+            for file in screenshot::take()? {
+                println!("{}", file.display());
+            }
+            Ok(())
+        }
+        words => bail!("`{}` is no command of this project\n\n{USAGE}", words.join(" ")),
+    }
+}
+
+fn print_usage() {
+    println!("{USAGE}\n\nSteps of `test`:");
+    for step in Step::ALL {
+        println!("  {:<12}{}", step.name(), step.about());
+    }
+}
+
+/// Builds the page and serves it until the program is ended.
+fn demo(port: u16) -> Result<()> {
+    // The port first: a build takes minutes.
+    let listener = Server::bind(port)?;
+    tools::for_page()?;
+    dist::build()?;
+    let server = Server::start(&dist::folder(), listener, Weights::AtOnce)?;
+    println!("\nThe page is served at {} until you press Ctrl+C.", server.url());
+    loop {
+        thread::park();
+    }
+}

@@ -1,0 +1,11 @@
+//! The built page in a browser, operated as a user would. One module per promise.
+//!
+//! All of it needs `dist/`, a browser and the program `cmim`: `cargo xtask test browser` brings them and runs these
+//! tests, which are ignored otherwise.
+
+mod answers;
+mod files;
+mod loading;
+mod parity;
+mod session;
+mod use_without_mouse;

@@ -1,0 +1,61 @@
+//! A served page and a browser of its own for every test: no test meets what another has left in a cache.
+
+use shared::Finding;
+use xtask::chromium::Chromium;
+use xtask::dist;
+use xtask::page::{Page, Row, State};
+use xtask::serve::{Server, Weights};
+use xtask::webdriver::Browser;
+
+/// A server and a browser.
+pub(crate) struct Session {
+    pub(crate) server: Server,
+    pub(crate) browser: Browser,
+}
+
+impl Session {
+    pub(crate) fn start(weights: Weights) -> Self {
+        let listener = Server::bind(0).expect("a free port");
+        let server = Server::start(&dist::folder(), listener, weights).expect("the page is built");
+        let chromium = Chromium::get().expect("a browser is installed");
+        Self { server, browser: Browser::launch(&chromium).expect("the browser starts") }
+    }
+
+    /// The page, opened and without waiting for its weights.
+    pub(crate) fn open(&self) -> Page<'_> {
+        Page::open(&self.browser, &self.server.url()).expect("the page opens")
+    }
+
+    /// The page, opened and with its weights.
+    pub(crate) fn open_ready(&self) -> Page<'_> {
+        let page = self.open();
+        page.wait_for(State::Ready).expect("the weights arrive");
+        page
+    }
+
+    /// How often the page has asked for weights.
+    pub(crate) fn n_weights_requests(&self) -> usize {
+        self.server.requested().iter().filter(|path| path.ends_with(".safetensors")).count()
+    }
+}
+
+/// Drops a file and returns the rows of the answer, having looked at everything that must hold of any answer.
+pub(crate) fn answer(page: &Page, name: &str, bytes: &[u8]) -> Vec<Row> {
+    let answer = page.drop_and_wait(name, bytes).expect("something comes of the drop");
+    assert_eq!(answer.state, State::Answered, "{name}: {:?}", page.error());
+    assert_eq!(page.error().expect("readable"), None, "{name}");
+    rows(page)
+}
+
+/// The rows shown: all 14 findings, each once, with scores in `0..=1` from high to low.
+pub(crate) fn rows(page: &Page) -> Vec<Row> {
+    let rows = page.rows().expect("readable rows");
+    for finding in Finding::ALL {
+        let n = rows.iter().filter(|row| row.finding == finding.name()).count();
+        assert_eq!(n, 1, "{} has {n} rows: {rows:?}", finding.name());
+    }
+    assert_eq!(rows.len(), Finding::COUNT);
+    assert!(rows.iter().all(|row| (0.0..=1.0).contains(&row.score)), "{rows:?}");
+    assert!(rows.is_sorted_by(|a, b| a.score >= b.score), "{rows:?}");
+    rows
+}

@@ -1,0 +1,113 @@
+//! The built page: `dist/` at the top of the project.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::process::{command, root, run};
+
+/// What the page without model and samples may weigh, gzipped: 1.5 MB.
+pub const MAX_GZIPPED_BYTES: usize = 1_500_000;
+
+/// Where the built page lies.
+pub fn folder() -> PathBuf {
+    root().join("dist")
+}
+
+/// Builds the page in release, into [`folder`].
+///
+/// # Errors
+///
+/// If trunk is missing or fails.
+pub fn build() -> Result<()> {
+    build_into(&folder())
+}
+
+/// Builds the page in release, into another folder, which then holds nothing else.
+///
+/// # Errors
+///
+/// Those of [`build`].
+pub fn build_into(folder: &Path) -> Result<()> {
+    run(command("trunk").args(["build", "--release", "--dist"]).arg(folder)).context("building the page")
+}
+
+/// Checks that a visitor gets the page quickly, and prints its size.
+///
+/// # Errors
+///
+/// If the page is not built, or larger than [`MAX_GZIPPED_BYTES`].
+pub fn check_size() -> Result<()> {
+    if !folder().join("index.html").is_file() {
+        bail!("{} holds no page: `cargo xtask test page` builds it", folder().display());
+    }
+    let mut total = 0;
+    for file in &page_files(&folder())? {
+        let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        let gzipped = gzipped_len(&bytes)?;
+        total += gzipped;
+        println!("{gzipped:>9} bytes gzipped, {:>9} plain: {}", bytes.len(), file.display());
+    }
+    println!("{total:>9} bytes gzipped in all, {MAX_GZIPPED_BYTES} allowed");
+    if total > MAX_GZIPPED_BYTES {
+        bail!("the page without its weights is {total} bytes gzipped, more than {MAX_GZIPPED_BYTES}");
+    }
+    Ok(())
+}
+
+/// The page's own files below a folder, in order: HTML, scripts, WebAssembly and style sheets. Hidden folders, in which
+/// trunk keeps the remains of a build that failed, are no part of it.
+fn page_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
+        if path.is_dir() {
+            files.extend(page_files(&path)?);
+        } else if path.extension().is_some_and(|ending| ["html", "js", "wasm", "css"].iter().any(|e| ending == *e)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Number of bytes after gzip at its usual level, 6, which is what servers send.
+fn gzipped_len(bytes: &[u8]) -> Result<usize> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(bytes)?;
+    Ok(gzip.finish()?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_pages_own_files_count() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["models", ".stage"] {
+            fs::create_dir(folder.path().join(name)).expect("creates");
+        }
+        for name in
+            [".stage/web.js", "index.html", "web.wasm", "web.js", "models/w.safetensors", "sample.png", "style.css"]
+        {
+            fs::write(folder.path().join(name), "x").expect("writes");
+        }
+        let files = page_files(folder.path()).expect("lists");
+        let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        assert_eq!(names, ["index.html", "style.css", "web.js", "web.wasm"]);
+    }
+
+    #[test]
+    fn repetition_compresses() {
+        assert!(gzipped_len(&[b'a'; 10_000]).expect("compresses") < 100);
+    }
+}

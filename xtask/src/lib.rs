@@ -1,0 +1,18 @@
+//! The project's commands, and what the whole-page tests share with them.
+//!
+//! Modules in reading order: [`process`] runs programs; [`tools`] gets those of the pinned versions; [`dist`] builds
+//! the page; [`serve`] serves it; [`chromium`] finds a browser and [`webdriver`] drives it; [`page`] does with the page
+//! what a user does. On top of them [`check`], [`screenshot`] and [`bench`] are the commands.
+
+#![allow(clippy::print_stdout, reason = "what these commands are for is to tell a person at a terminal what happens")]
+
+pub mod bench;
+pub mod check;
+pub mod chromium;
+pub mod dist;
+pub mod page;
+pub mod process;
+pub mod screenshot;
+pub mod serve;
+pub mod tools;
+pub mod webdriver;

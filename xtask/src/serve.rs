@@ -1,0 +1,302 @@
+//! A file server for the built page, on this machine alone.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use tiny_http::{Header, Method, Request, Response, StatusCode};
+
+/// Ending of the files that hold weights.
+const WEIGHTS: &str = ".safetensors";
+
+/// A running server; it stops when dropped.
+pub struct Server {
+    address: SocketAddr,
+    http: Arc<tiny_http::Server>,
+    state: Arc<State>,
+}
+
+/// When requests for weights are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weights {
+    /// Like all others.
+    AtOnce,
+    /// From [`Server::release_weights`] on: what a page does before its model is there can be looked at.
+    Held,
+}
+
+struct State {
+    folder: PathBuf,
+    weights: Mutex<Weights>,
+    released: Condvar,
+    requested: Mutex<Vec<String>>,
+}
+
+impl Server {
+    /// Takes a port, so that a port in use is known before anything is built.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken; the message says what to do.
+    pub fn bind(port: u16) -> Result<TcpListener> {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
+                "port {port} of 127.0.0.1 is in use by another program: end that one, or choose another port, \
+                 such as `cargo xtask demo --port {}`",
+                port.checked_add(1).unwrap_or(8080)
+            ),
+            result => result.with_context(|| format!("opening port {port} of 127.0.0.1")),
+        }
+    }
+
+    /// Serves the files of a folder from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is not there or the listener cannot be used.
+    pub fn start(folder: &Path, listener: TcpListener, weights: Weights) -> Result<Self> {
+        let folder = fs::canonicalize(folder).with_context(|| format!("serving {}", folder.display()))?;
+        let address = listener.local_addr()?;
+        let http = tiny_http::Server::from_listener(listener, None)
+            .map_err(|error| anyhow::anyhow!("serving on {address}: {error}"))?;
+        let server = Self {
+            address,
+            http: Arc::new(http),
+            state: Arc::new(State {
+                folder,
+                weights: Mutex::new(weights),
+                released: Condvar::new(),
+                requested: Mutex::default(),
+            }),
+        };
+        let (http, state) = (Arc::clone(&server.http), Arc::clone(&server.state));
+        thread::spawn(move || {
+            // Ends at the error that `unblock` causes.
+            while let Ok(request) = http.recv() {
+                let state = Arc::clone(&state);
+                thread::spawn(move || state.answer(request));
+            }
+        });
+        Ok(server)
+    }
+
+    /// The page's address.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The paths requested so far, in order.
+    pub fn requested(&self) -> Vec<String> {
+        lock(&self.state.requested).clone()
+    }
+
+    /// Answers the requests for weights that wait, and those to come.
+    pub fn release_weights(&self) {
+        *lock(&self.state.weights) = Weights::AtOnce;
+        self.state.released.notify_all();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.release_weights();
+        self.http.unblock();
+    }
+}
+
+impl State {
+    fn answer(&self, request: Request) {
+        let path = request.url().split(['?', '#']).next().unwrap_or_default().to_owned();
+        lock(&self.requested).push(path.clone());
+        if path.ends_with(WEIGHTS) {
+            let held = self.released.wait_while(lock(&self.weights), |weights| *weights == Weights::Held);
+            drop(held.unwrap_or_else(PoisonError::into_inner));
+        }
+        if !matches!(request.method(), Method::Get | Method::Head) {
+            respond(request, plain(405, "only GET and HEAD are served here"));
+            return;
+        }
+        let file = file_of(&self.folder, &path).and_then(|file| Some((content_type(&file), File::open(file).ok()?)));
+        match file {
+            Some((content_type, file)) => {
+                let response = Response::from_file(file)
+                    // With its length said ahead, as a progress bar needs it.
+                    .with_chunked_threshold(usize::MAX)
+                    .with_header(header("Content-Type", content_type))
+                    // A page built anew is seen at once, and what the page keeps it keeps by itself.
+                    .with_header(header("Cache-Control", "no-store"))
+                    .with_header(header("X-Content-Type-Options", "nosniff"));
+                respond(request, response);
+            }
+            None => respond(request, plain(404, "there is no such file")),
+        }
+    }
+}
+
+/// The file that a path means, if it lies in the folder.
+fn file_of(folder: &Path, path: &str) -> Option<PathBuf> {
+    let relative = percent_decoded(path.strip_prefix('/')?)?;
+    if relative.contains(['\\', '\0']) || !Path::new(&relative).components().all(|c| matches!(c, Component::Normal(_)))
+    {
+        return None;
+    }
+    let mut file = folder.join(relative);
+    if file.is_dir() {
+        file.push("index.html");
+    }
+    // After links are followed: they, too, must not lead out.
+    fs::canonicalize(file).ok().filter(|file| file.starts_with(folder) && file.is_file())
+}
+
+/// The text that `%20` and its like stand for.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if first == b'%' {
+            let (digits, tail) = tail.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn content_type(file: &Path) -> &'static str {
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("md" | "txt") => "text/plain; charset=utf-8",
+        Some("json") => "application/json",
+        // Browsers compile WebAssembly while it arrives only if it is called so.
+        Some("wasm") => "application/wasm",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("ico") => "image/x-icon",
+        Some("dcm") => "application/dicom",
+        _ => "application/octet-stream",
+    }
+}
+
+fn plain(status: u16, text: &str) -> Response<io::Cursor<Vec<u8>>> {
+    Response::from_string(text).with_status_code(StatusCode(status))
+}
+
+fn respond<R: io::Read>(request: Request, response: Response<R>) {
+    // The browser may have gone away in the middle: that is its right.
+    let _ = request.respond(response);
+}
+
+fn header(name: &'static str, value: &'static str) -> Header {
+    Header::from_bytes(name, value).expect("names and values here are ASCII")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("site/models")).expect("creates");
+        for (name, text) in [
+            ("secret", "secret"),
+            ("site/index.html", "<p>page"),
+            ("site/a b.wasm", "\0asm"),
+            ("site/models/w.safetensors", "w"),
+        ] {
+            fs::write(folder.path().join(name), text).expect("writes");
+        }
+        folder
+    }
+
+    fn start(folder: &tempfile::TempDir, weights: Weights) -> Server {
+        let listener = Server::bind(0).expect("any port");
+        Server::start(&folder.path().join("site"), listener, weights).expect("serves")
+    }
+
+    /// Sends a request line as it stands: a client library would tidy up the path.
+    fn send(server: &Server, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).expect("connects");
+        write!(stream, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sends");
+        stream
+    }
+
+    fn ask(server: &Server, request: &str) -> String {
+        let mut answer = String::new();
+        send(server, request).read_to_string(&mut answer).expect("reads");
+        answer
+    }
+
+    #[test]
+    fn files_come_with_type_and_length() {
+        let folder = folder();
+        let server = start(&folder, Weights::AtOnce);
+        let page = ask(&server, "GET /?x=1");
+        assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("<p>page"), "{page}");
+        assert!(page.contains("Content-Type: text/html") && page.contains("Content-Length: 7"), "{page}");
+        assert!(page.contains("Cache-Control: no-store"), "{page}");
+        assert!(ask(&server, "GET /a%20b.wasm").contains("Content-Type: application/wasm"));
+        assert!(!ask(&server, "HEAD /").contains("<p>page"));
+        assert!(ask(&server, "POST /").starts_with("HTTP/1.1 405"));
+        assert_eq!(server.requested(), ["/", "/a%20b.wasm", "/", "/"]);
+    }
+
+    #[test]
+    fn nothing_outside_the_folder_is_served() {
+        let folder = folder();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("secret"), folder.path().join("site/link")).expect("links");
+        let server = start(&folder, Weights::AtOnce);
+        for path in [
+            "/../secret",
+            "/%2e%2e/secret",
+            "/models/../../secret",
+            "/..%2fsecret",
+            "//etc/passwd",
+            "/link",
+            "/%",
+            "/none",
+        ] {
+            let answer = ask(&server, &format!("GET {path}"));
+            assert!(answer.starts_with("HTTP/1.1 404") && !answer.ends_with("secret"), "{path}: {answer}");
+        }
+    }
+
+    #[test]
+    fn held_weights_wait_while_the_rest_is_served() {
+        let folder = folder();
+        let server = start(&folder, Weights::Held);
+        let mut weights = send(&server, "GET /models/w.safetensors");
+        while !server.requested().contains(&"/models/w.safetensors".to_owned()) {
+            thread::yield_now();
+        }
+        assert!(ask(&server, "GET /").ends_with("<p>page"));
+        server.release_weights();
+        let mut answer = String::new();
+        weights.read_to_string(&mut answer).expect("reads");
+        assert!(answer.ends_with("\r\n\r\nw"), "{answer}");
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_the_way_out() {
+        let taken = Server::bind(0).expect("any port");
+        let port = taken.local_addr().expect("an address").port();
+        let error = Server::bind(port).expect_err("taken").to_string();
+        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+    }
+}
