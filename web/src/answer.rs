@@ -93,13 +93,17 @@ pub fn auroc_words(auroc: Option<&Auroc>) -> String {
     }
 }
 
-/// How many of the findings reach their threshold, in words.
+/// How many of the findings reach their threshold, in words; up to three are named.
 pub fn summary(rows: &[Row]) -> String {
     let names: Vec<&str> = rows.iter().filter(|row| row.call.is_above()).map(|row| label(row.finding)).collect();
+    let n = rows.len();
     match names.as_slice() {
-        [] => "no finding reaches its threshold".to_owned(),
-        [one] => format!("one of {} findings reaches its threshold: {one}", rows.len()),
-        many => format!("{} of {} findings reach their thresholds: {}", many.len(), rows.len(), many.join(", ")),
+        [] => format!("none of {n} findings reaches its threshold"),
+        [one] => format!("1 of {n} findings reaches its threshold: {one}"),
+        few @ ([_, _] | [_, _, _]) => {
+            format!("{} of {n} findings reach their thresholds: {}", few.len(), few.join(", "))
+        }
+        many => format!("{} of {n} findings reach their thresholds", many.len()),
     }
 }
 
@@ -195,9 +199,11 @@ pub(crate) mod tests {
     #[test]
     fn a_summary_counts_none_and_one() {
         let mut scores = [0.1; Finding::COUNT];
-        assert_eq!(summary(&rows(&card(), &scores)), "no finding reaches its threshold");
+        assert_eq!(summary(&rows(&card(), &scores)), "none of 14 findings reaches its threshold");
         scores[2] = 0.7;
-        assert_eq!(summary(&rows(&card(), &scores)), "one of 14 findings reaches its threshold: Effusion");
+        assert_eq!(summary(&rows(&card(), &scores)), "1 of 14 findings reaches its threshold: Effusion");
+        scores = [0.8; Finding::COUNT];
+        assert_eq!(summary(&rows(&card(), &scores)), "13 of 14 findings reach their thresholds");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use web_sys::{File, Url};
 
 use crate::browser;
 use crate::session::{Model, Session};
-use crate::worker::client::{Client, Event};
+use crate::worker::client::{Client, Event, Program};
 use crate::worker::protocol::{Failure, FailureKind, FileId, Request};
 
 /// Address of the model's card, relative to the page.
@@ -46,7 +46,8 @@ impl Desk {
     pub fn start(self) {
         self.session.update(|session| session.model = Model::Starting);
         spawn_local(async move {
-            match Client::start(move |event| self.hear(event)).await {
+            let program = Program::fetch().await;
+            match program.and_then(|program| Client::start(program, move |event| self.hear(event))) {
                 Ok(client) => self.begin_work(client),
                 Err(message) => self.model_failed(FailureKind::Network, &message),
             }

@@ -16,6 +16,8 @@ pub fn DropZone(
     // Entering a child comes before leaving its parent: count, so that the mark does not flicker.
     let depth = RwSignal::new(0_i32);
     let is_over = Memo::new(move |_| depth.get() > 0);
+    let session = desk.session();
+    let has_image = Memo::new(move |_| session.with(|session| session.image().is_some()));
     let input = NodeRef::<Input>::new();
 
     let take = move |event: DragEvent| {
@@ -49,7 +51,8 @@ pub fn DropZone(
     view! {
         <section
             class="drop-zone"
-            class:drop-zone-over=move || is_over.get()
+            class:drop-zone-compact=has_image
+            class:drop-zone-over=is_over
             data-testid="drop-zone"
             aria-label="Give an x-ray"
             on:dragenter=move |event| {

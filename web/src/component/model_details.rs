@@ -69,7 +69,7 @@ fn training(training: &Training) -> impl IntoView + use<> {
         {entry("Method", training.method.clone())}
         <div><dt>"Training data"</dt><dd><ul>{data.collect_view()}</ul></dd></div>
         <div><dt>"Made by"</dt><dd><ul>{commands.collect_view()}</ul></dd></div>
-        {entry("Epochs, seed", format!("{} epochs, seed {}, {}", training.epochs, training.seed, training.trainer))}
+        {entry("Epochs, seed", format!("{} epochs, seed {}, trainer {}", training.epochs, training.seed, training.trainer))}
     }
 }
 

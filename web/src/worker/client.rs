@@ -29,13 +29,46 @@ pub enum Event {
     },
 }
 
-/// The running worker.
+/// The worker's program, fetched once.
 ///
-/// Its program is fetched once. Every start uses that copy, so that a restart makes no request; and because the copy
-/// is a blob of the page's own, the page's content security policy binds the worker too.
-pub struct Client {
+/// Every start uses this copy, so that a restart makes no request; and because the copy is a blob of the page's own,
+/// the page's content security policy binds the worker too.
+pub struct Program {
     script_url: String,
     module: WebAssembly::Module,
+}
+
+impl Program {
+    /// Fetches the program that was built with the page.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person at the screen if it cannot be fetched, or is none this browser can run.
+    pub async fn fetch() -> Result<Self, String> {
+        let script = text_of(&fetch(SCRIPT).await?).await?;
+        let module = bytes_of(&fetch(MODULE).await?).await?;
+        Self::new(&script, &module).await
+    }
+
+    /// Compiles a program: `script` defines `wasm_bindgen.initSync`, as wasm-bindgen's `no-modules` target does, and
+    /// that function starts `module`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person at the screen if this browser cannot run it.
+    pub async fn new(script: &str, module: &ArrayBuffer) -> Result<Self, String> {
+        let module = JsFuture::from(WebAssembly::compile(module)).await.map_err(|error| {
+            format!("This browser cannot run the reader ({}); it needs WebAssembly with SIMD.", describe(&error))
+        })?;
+        let script = format!("{script}{BOOT}").into();
+        let script_url = blob_url(&script, "text/javascript").map_err(|error| describe(&error))?;
+        Ok(Self { script_url, module: module.unchecked_into() })
+    }
+}
+
+/// The running worker.
+pub struct Client {
+    program: Program,
     worker: RefCell<Worker>,
     defect: Cell<Option<String>>,
     on_event: Box<dyn Fn(Event)>,
@@ -48,23 +81,15 @@ struct Listeners {
 }
 
 impl Client {
-    /// Fetches the worker's program and starts it.
+    /// Starts the worker.
     ///
     /// # Errors
     ///
-    /// A sentence for the person at the screen if the program cannot be fetched, or is none this browser can run.
-    pub async fn start(on_event: impl Fn(Event) + 'static) -> Result<Rc<Self>, String> {
-        let script = text_of(&fetch(SCRIPT).await?).await?;
-        let bytes = bytes_of(&fetch(MODULE).await?).await?;
-        let module = JsFuture::from(WebAssembly::compile(&bytes)).await.map_err(|error| {
-            format!("This browser cannot run the reader ({}); it needs WebAssembly with SIMD.", describe(&error))
-        })?;
-        let script_url = blob_url(&(script + BOOT).into(), "text/javascript").map_err(|error| describe(&error))?;
-        let module: WebAssembly::Module = module.unchecked_into();
-        let worker = Worker::new(&script_url).map_err(|error| describe(&error))?;
+    /// A sentence if the browser refuses.
+    pub fn start(program: Program, on_event: impl Fn(Event) + 'static) -> Result<Rc<Self>, String> {
+        let worker = Worker::new(&program.script_url).map_err(|error| describe(&error))?;
         let client = Rc::new(Self {
-            script_url,
-            module,
+            program,
             worker: RefCell::new(worker),
             defect: Cell::new(None),
             on_event: Box::new(on_event),
@@ -112,7 +137,7 @@ impl Client {
             worker.set_onmessage(Some(listeners.message.as_ref().unchecked_ref()));
             worker.set_onerror(Some(listeners.error.as_ref().unchecked_ref()));
         }
-        worker.post_message(&self.module)
+        worker.post_message(&self.program.module)
     }
 
     fn hear(&self, data: &JsValue) {
@@ -125,7 +150,7 @@ impl Client {
 
     fn restart(&self) {
         self.worker.borrow().terminate();
-        let defect = match Worker::new(&self.script_url) {
+        let defect = match Worker::new(&self.program.script_url) {
             Ok(worker) => {
                 *self.worker.borrow_mut() = worker;
                 self.boot().err().map(|error| describe(&error))

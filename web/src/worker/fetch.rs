@@ -19,7 +19,7 @@ use crate::browser::describe;
 use crate::worker::protocol::{Failure, FailureKind, Origin};
 
 /// Name of the store; a new layout takes a new name.
-const STORE: &str = "cmim-models-1";
+pub const STORE: &str = "cmim-models-1";
 
 /// Fetches card and weights and makes a model of them.
 ///
