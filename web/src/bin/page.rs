@@ -1,0 +1,5 @@
+//! The program of the page itself.
+
+fn main() {
+    web::app::start();
+}

@@ -1,0 +1,85 @@
+//! The few calls to the browser that page and worker need, with errors in words.
+
+use js_sys::{Array, ArrayBuffer, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, BlobPropertyBag, RequestCache, RequestInit, Response, Url};
+
+/// What a JavaScript error says of itself.
+pub fn describe(error: &JsValue) -> String {
+    Reflect::get(error, &"message".into())
+        .ok()
+        .and_then(|message| message.as_string())
+        .unwrap_or_else(|| format!("{error:?}"))
+}
+
+/// Fetches a file of this page's own, named relative to the page.
+///
+/// # Errors
+///
+/// A sentence that names the file.
+pub async fn fetch(file: &str) -> Result<Response, String> {
+    let failed = |reason: String| format!("{file} could not be fetched: {reason}");
+    let options = RequestInit::new();
+    // The name stays while the content changes: ask whether the copy at hand is still the current one.
+    options.set_cache(RequestCache::NoCache);
+    let window = web_sys::window().ok_or_else(|| failed("there is no window".to_owned()))?;
+    let response = JsFuture::from(window.fetch_with_str_and_init(file, &options))
+        .await
+        .map_err(|error| failed(describe(&error)))?;
+    let response: Response = response.unchecked_into();
+    if response.ok() { Ok(response) } else { Err(failed(format!("the server says {}", response.status()))) }
+}
+
+/// The body of an answer.
+///
+/// # Errors
+///
+/// A sentence if the connection breaks.
+pub async fn bytes_of(response: &Response) -> Result<ArrayBuffer, String> {
+    let promise = response.array_buffer().map_err(|error| describe(&error))?;
+    Ok(JsFuture::from(promise).await.map_err(|error| describe(&error))?.unchecked_into())
+}
+
+/// The body of an answer, as text.
+///
+/// # Errors
+///
+/// A sentence if the connection breaks.
+pub async fn text_of(response: &Response) -> Result<String, String> {
+    let promise = response.text().map_err(|error| describe(&error))?;
+    let text = JsFuture::from(promise).await.map_err(|error| describe(&error))?;
+    text.as_string().ok_or_else(|| "the answer is no text".to_owned())
+}
+
+/// Content of a file that a person chose.
+///
+/// # Errors
+///
+/// A sentence that names the file, if it is too large, is a folder or cannot be read.
+pub async fn read(file: &Blob, name: &str) -> Result<ArrayBuffer, String> {
+    /// More than any x-ray has; beyond it a 32-bit program has no room to decode.
+    const MAX_MEGABYTES: f64 = 512.0;
+    let megabytes = file.size() / 1e6;
+    if megabytes > MAX_MEGABYTES {
+        return Err(format!("{name}: {megabytes:.0} MB are more than the {MAX_MEGABYTES:.0} MB this page reads."));
+    }
+    let content = JsFuture::from(file.array_buffer()).await;
+    content
+        .map(JsValue::unchecked_into)
+        .map_err(|error| format!("{name}: the browser could not read it ({}). Is it a folder?", describe(&error)))
+}
+
+/// An address under which the page itself can use this text or these bytes, without a request.
+///
+/// # Errors
+///
+/// The browser's own error.
+pub fn blob_url(content: &JsValue, mime: &str) -> Result<String, JsValue> {
+    let options = BlobPropertyBag::new();
+    options.set_type(mime);
+    Url::create_object_url_with_blob(&Blob::new_with_buffer_source_sequence_and_options(
+        &Array::of1(content),
+        &options,
+    )?)
+}
