@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::batch_norm::Activation;
-use crate::nn::{BatchNorm, Conv2d, ConvSpec, Linear, global_average_pool, max_pool2d};
+use crate::nn::{BatchNorm, Conv2d, ConvSpec, Linear, add_relu, global_average_pool, max_pool2d};
 
 /// Which of the standard layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ impl Block {
             let activation = if i == last { Activation::Linear } else { Activation::Relu };
             y = conv.forward_t(&y, activation, train)?;
         }
-        Ok((y + skip)?.relu()?)
+        Ok(add_relu(&y, &skip)?)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::nn::batch_norm::Activation;
 use crate::nn::conv::conv_len;
-use crate::nn::{BatchNorm, Conv1d, ConvSpec};
+use crate::nn::{BatchNorm, Conv1d, ConvSpec, add_relu};
 use crate::prep::report::TokenBatch;
 
 /// Kernel and step of a block's first convolution.
@@ -63,7 +63,7 @@ impl Block {
         let skip = self.shortcut_bn.forward_t(&self.shortcut.forward(x)?, Activation::Linear, train)?;
         let y = self.bn1.forward_t(&self.conv1.forward(x)?, Activation::Relu, train)?;
         let y = self.bn2.forward_t(&self.conv2.forward(&y)?, Activation::Linear, train)?;
-        Ok((y + skip)?.relu()?)
+        Ok(add_relu(&y, &skip)?)
     }
 }
 

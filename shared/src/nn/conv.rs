@@ -198,14 +198,14 @@ impl Sizes {
     /// Gradients of the input (absent where nothing before this layer is trained) and of the weight.
     fn backward<T: Real>(&self, x: &[T], weight: &[T], dy: &[T], wanted: Wanted) -> (Option<Vec<T>>, Vec<T>) {
         let part = self.n.div_ceil(PARTIAL_SUMS).max(1);
-        let mut partial: Vec<(Vec<T>, Vec<T>)> = vec![Default::default(); self.n.div_ceil(part)];
+        let mut dx = if wanted == Wanted::Both { vec![T::default(); x.len()] } else { Vec::new() };
+        let mut dx_parts = dx.chunks_mut(part * self.image);
+        let mut partial: Vec<(Vec<T>, &mut [T])> =
+            (0..self.n.div_ceil(part)).map(|_| (Vec::new(), dx_parts.next().unwrap_or_default())).collect();
         batch::for_each_chunk(&mut partial, 1, |i, partial| {
             let images = part.min(self.n - i * part);
             let (dw, dx) = &mut partial[0];
             dw.resize(weight.len(), T::default());
-            if wanted == Wanted::Both {
-                dx.resize(images * self.image, T::default());
-            }
             let (mut columns, mut rows) = (Vec::new(), Vec::new());
             for j in (0..images).step_by(self.block) {
                 let (first, n) = (i * part + j, self.block.min(images - j));
@@ -221,8 +221,7 @@ impl Sizes {
                 *sum += *value;
             }
         }
-        let dx = (wanted == Wanted::Both).then(|| partial.into_iter().flat_map(|(_, dx)| dx).collect());
-        (dx, dw)
+        ((wanted == Wanted::Both).then_some(dx), dw)
     }
 
     fn backward_block<T: Real>(

@@ -10,6 +10,7 @@ pub(crate) mod gradcheck;
 pub mod linear;
 pub mod parameters;
 pub mod pool;
+pub mod residual;
 pub mod softplus;
 pub(crate) mod storage;
 
@@ -18,4 +19,5 @@ pub use conv::{Conv1d, Conv2d, ConvSpec};
 pub use linear::Linear;
 pub use parameters::Parameters;
 pub use pool::{global_average_pool, max_pool2d};
+pub use residual::add_relu;
 pub use softplus::softplus;
