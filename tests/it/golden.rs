@@ -231,8 +231,7 @@ impl TrainingStep {
         let findings = finding_loss(&out.logits, &targets, &weights)?;
         let joint = finding_loss(&cross.joint_logits, &targets, &weights)?;
         check_logits(&out.logits.flatten_all()?.to_vec1::<f32>()?, &expected.logits)?;
-        let total = ((&findings + (&joint * 0.5)?)?
-            + ((&cross.local_local * 0.3)? + (&cross.local_global * 0.2)?)?)?;
+        let total = ((&findings + (&joint * 0.5)?)? + ((&cross.local_local * 0.3)? + (&cross.local_global * 0.2)?)?)?;
         let ours = [
             ("findings", findings),
             ("joint", joint),

@@ -31,9 +31,9 @@ pub(crate) fn weighted_auroc(scores: &[f32], present: &[bool], order: &[usize], 
         while i < order.len() && scores[order[i]] == score {
             let count = f64::from(counts[order[i]]);
             if present[order[i]] {
-                pos += count
+                pos += count;
             } else {
-                neg += count
+                neg += count;
             }
             i += 1;
         }

@@ -119,7 +119,9 @@ impl TextCnn {
         let mut lens = tokens.lens.clone();
         for block in &self.blocks {
             local = block.forward_t(&local, train)?; // [N, C, L]
-            lens.iter_mut().for_each(|len| *len = conv_len(DOWN, *len));
+            for len in &mut lens {
+                *len = conv_len(DOWN, *len);
+            }
         }
         let len = local.dim(2)?;
         let weights: Vec<f32> = prefix_mask(&lens, len)

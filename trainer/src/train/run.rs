@@ -353,9 +353,16 @@ fn open_folder(config: &Config, options: &Options) -> Result<Option<Checkpoint>>
         Start::Fresh if path.exists() => Err(Error::RunExists { path: options.out.clone() }),
         Start::Fresh => Ok(None),
         Start::Resume => {
-            let checkpoint = Checkpoint::read(&path)?;
-            if &checkpoint.progress.config != config {
-                let reason = "it was made with another configuration; give the same one, or another --out".to_owned();
+            let mut checkpoint = Checkpoint::read(&path)?;
+            // How long to train may change: the epochs so far stay what they are.
+            let saved = &mut checkpoint.progress.config;
+            saved.training.max_epochs = config.training.max_epochs;
+            saved.training.patience = config.training.patience;
+            if saved != config {
+                let reason =
+                    "it was made with another configuration (only training.max_epochs and training.patience may \
+                              change); give the same one, or another --out"
+                        .to_owned();
                 return Err(Error::NotResumable { path, reason });
             }
             Ok(Some(checkpoint))

@@ -1,0 +1,230 @@
+//! The program as a user runs it: what it leaves behind, what it prints, and what it says of bad input.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use shared::Finding;
+
+/// A network and a data set so small that an epoch takes a second or two even in a debug build.
+const TINY: &str = r#"
+name = "tiny"
+method = "cmim"
+seed = 3
+
+[data]
+images = ["phantom:xray?n=60"]
+reports = ["phantom:xray?n=60&seed=1"]
+
+[preprocessing]
+size = 16
+channels = 1
+normalization = "per_image"
+
+[image]
+depth = 18
+width = 4
+in_channels = 1
+stem_pool = false
+
+[cross_modal]
+text = { word_dim = 8, widths = [8] }
+joint = { side = 4, out = 6 }
+critic = { hidden = 8 }
+locations = 2
+
+[training]
+batch_size = 8
+learning_rate = 1e-3
+max_epochs = 3
+patience = 9
+average_decay = 0.9
+max_positive_weight = 5.0
+"#;
+
+fn cmim(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cmim")).args(args).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs what must fail; gives what it said.
+fn refused(args: &[&str]) -> String {
+    let output = cmim(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
+    said
+}
+
+fn succeeds(args: &[&str]) -> String {
+    let output = cmim(args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Trains the tiny model; `replace` changes its configuration.
+fn trained(dir: &Path, name: &str, replace: [&str; 2]) -> PathBuf {
+    let (config, out) = (dir.join(format!("{name}.toml")), dir.join(name));
+    assert!(TINY.contains(replace[0]));
+    std::fs::write(&config, TINY.replace(replace[0], replace[1])).unwrap();
+    succeeds(&["train", text(&config), "--out", text(&out)]);
+    out
+}
+
+/// A labelled folder of two x-rays, and their files.
+fn labelled(dir: &Path, labels: &str) -> (String, Vec<PathBuf>) {
+    let images = dir.join("images");
+    std::fs::create_dir_all(&images).unwrap();
+    let files: Vec<PathBuf> = ["a.png", "b.png"].map(|name| images.join(name)).to_vec();
+    for (i, file) in files.iter().enumerate() {
+        image::GrayImage::from_fn(40, 30, |x, y| image::Luma([(x * 5 + y * i as u32) as u8])).save(file).unwrap();
+    }
+    std::fs::write(dir.join("labels.csv"), labels).unwrap();
+    (format!("nih:{}", text(dir)), files)
+}
+
+const LABELS: &str = "image,patient_id,findings\na.png,1,Mass|Effusion\nb.png,2,No Finding\n";
+
+#[test]
+fn a_trained_model_predicts_and_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    for name in ["model.safetensors", "model.json", "metrics.jsonl", "split.csv"] {
+        assert!(model.join(name).is_file(), "{name}");
+    }
+    let (source, files) = labelled(&dir.path().join("set"), LABELS);
+    let lines = succeeds(&["predict", text(&files[0]), text(&files[1]), "--model", text(&model), "--json"]);
+    assert_eq!(lines.lines().count(), 2);
+    for (line, file) in lines.lines().zip(&files) {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(answer["file"], text(file));
+        assert_eq!(answer["findings"].as_object().unwrap().len(), 14);
+        for finding in Finding::ALL {
+            assert!((0.0..=1.0).contains(&answer["findings"][finding.name()].as_f64().unwrap()));
+        }
+    }
+    let report: Value =
+        serde_json::from_str(&succeeds(&["eval", "--data", &source, "--model", text(&model), "--json"])).unwrap();
+    let mass = &report["findings"]["Mass"];
+    assert_eq!((&mass["n_pos"], &mass["n"]), (&Value::from(1), &Value::from(2)));
+    assert!(mass["auroc"].as_f64().is_some_and(|a| a == 0.0 || a == 1.0 || a == 0.5));
+    assert!(report["findings"]["Hernia"].is_null());
+    assert!(report["macro_auroc"].is_number());
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = trained(dir.path(), "whole", ["seed = 3", "seed = 3"]);
+    let parts = trained(dir.path(), "parts", ["max_epochs = 3", "max_epochs = 2"]);
+    let config = dir.path().join("whole.toml");
+    succeeds(&["train", text(&config), "--out", text(&parts), "--resume"]);
+    for name in ["model.safetensors", "checkpoint.safetensors"] {
+        assert!(std::fs::read(whole.join(name)).unwrap() == std::fs::read(parts.join(name)).unwrap(), "{name}");
+    }
+    let epochs = std::fs::read_to_string(parts.join("metrics.jsonl")).unwrap();
+    assert_eq!(epochs.lines().count(), 3);
+    // What is there is not overwritten, and another experiment does not continue it.
+    assert!(refused(&["train", text(&config), "--out", text(&parts)]).contains("--resume"));
+    let said = refused(&["train", text(&config), "--out", text(&parts), "--resume", "--seed", "9"]);
+    assert!(said.contains("another configuration"), "{said}");
+}
+
+#[test]
+fn compressed_weights_answer_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    let (_, files) = labelled(&dir.path().join("set"), LABELS);
+    let scores = |model: &Path| -> Vec<f64> {
+        let line = succeeds(&["predict", text(&files[0]), "--model", text(model), "--json"]);
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        Finding::ALL.map(|f| answer["findings"][f.name()].as_f64().unwrap()).to_vec()
+    };
+    let reference = scores(&model);
+    for (encoding, tolerance) in [("f16", 5e-3), ("i8", 5e-2)] {
+        let out = dir.path().join(encoding);
+        succeeds(&["export", "--model", text(&model), "--out", text(&out), "--encoding", encoding]);
+        let size = |dir: &Path| std::fs::metadata(dir.join("model.safetensors")).unwrap().len();
+        assert!(size(&out) < size(&model));
+        for (a, b) in reference.iter().zip(scores(&out)) {
+            assert!((a - b).abs() < tolerance, "{encoding}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn bad_labels_are_named_with_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    let eval = |name: &str, labels: &str| {
+        let (source, _) = labelled(&dir.path().join(name), labels);
+        refused(&["eval", "--data", &source, "--model", text(&model), "--json"])
+    };
+    let said = eval("unknown", "image,patient_id,findings\na.png,1,Mass\nb.png,2,Cold\n");
+    assert!(said.contains("labels.csv") && said.contains("line 3") && said.contains("Cold"), "{said}");
+    let said = eval("missing", "image,patient_id,findings\na.png,1,Mass\nc.png,2,Mass\n");
+    assert!(said.contains("c.png"), "{said}");
+    let said = eval("twice", "image,patient_id,findings\na.png,1,Mass\na.png,1,Mass\n");
+    assert!(said.contains("labels.csv") && said.contains("a.png"), "{said}");
+}
+
+#[test]
+fn bad_models_are_named_with_the_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    let (_, files) = labelled(&dir.path().join("set"), LABELS);
+    let weights = std::fs::read(model.join("model.safetensors")).unwrap();
+    let card = std::fs::read_to_string(model.join("model.json")).unwrap();
+    let predict = || refused(&["predict", text(&files[0]), "--model", text(&model)]);
+    // Another file than the card describes.
+    let mut changed = weights.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(model.join("model.safetensors"), &changed).unwrap();
+    assert!(predict().contains("sha256"), "hash");
+    // The same with the hash put right: a tensor renamed, one of another shape, one that is not a number.
+    let with = |from: &str, to: &str| -> Vec<u8> {
+        let header = usize::try_from(u64::from_le_bytes(weights[..8].try_into().unwrap())).unwrap();
+        let text = String::from_utf8(weights[8..8 + header].to_vec()).unwrap();
+        assert!(text.contains(from), "{text}");
+        let text = text.replacen(from, to, 1);
+        [&weights[..8], text.as_bytes(), &weights[8 + header..]].concat()
+    };
+    let mut nan = weights.clone();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    for (bytes, expected) in [
+        (with("\"fc.bias\"", "\"fc.bios\""), "`fc.bias` is missing"),
+        (with("[14,32]", "[32,14]"), "`fc.weight` is [32, 14], expected [14, 32]"),
+        (nan, "NaN"),
+        (weights[..weights.len() / 2].to_vec(), "not a readable safetensors file"),
+    ] {
+        let hash = shared::io::weights::sha256_hex(&bytes);
+        let mut card: Value = serde_json::from_str(&card).unwrap();
+        card["weights"]["sha256"] = hash.into();
+        std::fs::write(model.join("model.json"), card.to_string()).unwrap();
+        std::fs::write(model.join("model.safetensors"), &bytes).unwrap();
+        let said = predict();
+        assert!(said.contains(expected) && said.contains("model.safetensors"), "{said}");
+    }
+    std::fs::write(model.join("model.json"), "{}").unwrap();
+    assert!(predict().contains("model.json: not a valid model card"));
+}
+
+#[test]
+fn a_bad_file_does_not_keep_the_others_from_their_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    let (_, files) = labelled(&dir.path().join("set"), LABELS);
+    let (note, empty) = (dir.path().join("note.png"), dir.path().join("empty.dcm"));
+    std::fs::write(&note, "not an image").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    let args = ["predict", text(&note), text(&empty), text(&files[0]), "/nowhere.png", "--model", text(&model), "--json"];
+    let said = refused(&args);
+    for expected in ["note.png: not an x-ray image", "empty.dcm: the file is empty", "/nowhere.png", "3 of 4"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert_eq!(String::from_utf8(cmim(&args).stdout).unwrap().lines().count(), 1);
+}
