@@ -163,7 +163,8 @@ fn browser_tests() -> Result<()> {
     // With the whole workspace's features, so that nothing is compiled that the native tests have not compiled.
     run(cargo().args(["build", "--workspace", "--bin", "cmim"]))?;
     run(cargo()
-        .args(["test", "--workspace", "--test", "browser", "--", "--ignored"])
+        // One at a time: each has a browser of its own, and two cores are soon full.
+        .args(["test", "--workspace", "--test", "browser", "--", "--ignored", "--test-threads=1"])
         .env("CMIM_BIN", target_dir()?.join("debug").join("cmim"))
         .env("CHROME", &chromium.browser)
         .env("CHROMEDRIVER", &chromium.driver))

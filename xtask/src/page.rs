@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::webdriver::Browser;
 
 /// How long the page may take to come to a state: generous, for machines that do other work at the same time.
-const PATIENCE_MS: u32 = 60_000;
+const PATIENCE_MS: u32 = 180_000;
 
 /// Drops `arguments[1]` (base64), named `arguments[0]`, on the drop zone.
 const DROP: &str = r#"
@@ -125,7 +125,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     ///
-    /// If that takes longer than a minute: names `what` and the page's text.
+    /// If that takes longer than three minutes: names `what` and the page's text.
     pub fn wait_until(&self, what: &str, condition: &str) -> Result<()> {
         let script = format!(
             "const done = arguments[arguments.length - 1];
@@ -146,7 +146,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     ///
-    /// If that takes longer than a minute.
+    /// If that takes longer than three minutes.
     pub fn wait_for(&self, state: State) -> Result<()> {
         let name = state.name();
         let condition = format!(r#"document.querySelector('[data-testid="status"]')?.dataset.state === "{name}""#);
@@ -176,7 +176,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     ///
-    /// If nothing comes within two minutes.
+    /// If nothing comes within four minutes.
     pub fn drop_and_wait(&self, name: &str, bytes: &[u8]) -> Result<Answer> {
         // The observer is there before the drop; `start` is read only when it is called.
         let script = format!("{NEXT_ANSWER}{DROP}");

@@ -15,7 +15,7 @@ use ureq::Agent;
 use crate::chromium::Chromium;
 
 /// How long a script may take before the driver gives up on it, in milliseconds.
-const SCRIPT_TIMEOUT_MS: u32 = 120_000;
+const SCRIPT_TIMEOUT_MS: u32 = 240_000;
 
 /// Answers may be this long: a picture of the whole page is the longest.
 const MAX_ANSWER_BYTES: u64 = 100_000_000;
@@ -93,7 +93,7 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// If the script throws, or gives nothing within two minutes.
+    /// If the script throws, or gives nothing within four minutes.
     pub fn execute_async(&self, script: &str, arguments: &[Value]) -> Result<Value> {
         self.post("/execute/async", &json!({ "script": script, "args": arguments }))
     }
