@@ -9,7 +9,7 @@ use shared::model::resnet::{Depth, ResNetConfig};
 use shared::prep::image::{Normalization, Preprocessing};
 
 /// A real x-ray in PNG.
-pub(crate) const XRAY: &[u8] = include_bytes!("../../../static/samples/nih-00001299_000.png");
+pub(crate) const XRAY: &[u8] = include_bytes!("../../../static/samples/nih-00001300_000.png");
 
 const ARCHITECTURE: ResNetConfig = ResNetConfig { depth: Depth::D18, width: 8, in_channels: 1, stem_pool: false };
 
