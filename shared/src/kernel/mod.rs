@@ -10,7 +10,7 @@ mod gemm;
 mod lanes;
 mod layout;
 #[cfg(test)]
-mod naive;
+pub(crate) mod naive;
 mod pool;
 mod winograd;
 
