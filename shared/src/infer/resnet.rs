@@ -155,12 +155,12 @@ impl Compiler<'_> {
         let names = ["conv1", "bn1"];
         let out = if stem_pool {
             let wide = Image { place: INNER[0], layout: self.layout(half, width, Border::default())? };
-            let out = Image { place: TRUNK[0], layout: self.trunk_layout(0, STEM_POOL.out_size(half)?)? };
+            let out = Image { place: TRUNK[0], layout: self.trunk_layout(STEM_POOL.out_size(half)?, width)? };
             self.conv(names, shape, [input, wide], Base::Bias, Activation::Relu)?;
             self.program.max_pool(STEM_POOL, [wide, out]);
             out
         } else {
-            let out = Image { place: TRUNK[0], layout: self.trunk_layout(0, half)? };
+            let out = Image { place: TRUNK[0], layout: self.trunk_layout(half, width)? };
             self.conv(names, shape, [input, out], Base::Bias, Activation::Relu)?;
             out
         };
@@ -195,7 +195,7 @@ impl Compiler<'_> {
         let out = if changes {
             let shape = narrow(x.layout.channels, expanded, stride);
             let place = TRUNK[usize::from(x.place == TRUNK[0])];
-            let out = Image { place, layout: self.trunk_layout(stage, shape.out_size(size)?)? };
+            let out = Image { place, layout: self.trunk_layout(shape.out_size(size)?, expanded)? };
             let names = [&*format!("{name}.downsample.0"), &*format!("{name}.downsample.1")];
             self.conv(names, shape, [x, out], Base::Bias, Activation::Identity)?;
             out
@@ -220,9 +220,8 @@ impl Compiler<'_> {
         Ok(out)
     }
 
-    /// Layout of the output of all blocks of a stage, with the border that any convolution that reads it needs.
-    fn trunk_layout(&self, stage: usize, size: usize) -> Result<Layout> {
-        let channels = (self.config.width << stage) * self.config.expansion();
+    /// Layout of a block's input or output, with the border that any convolution that reads it needs.
+    fn trunk_layout(&self, size: usize, channels: usize) -> Result<Layout> {
         let mut border = Border::default();
         if self.config.expansion() == 1 {
             for stride in [1, 2] {
@@ -291,4 +290,208 @@ fn fold_batch_norm(weights: &Weights, conv: &str, norm: &str, shape: ConvShape) 
         }
     }
     Ok((folded, bias))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::io::weights::NamedTensor;
+    use crate::kernel::naive::{self, Planes, assert_close, uniform};
+    use crate::model::resnet::Depth;
+
+    /// Random tensors of a network in which signals neither grow nor fade.
+    fn random_tensors(config: &ResNetConfig, n_out: usize) -> BTreeMap<String, NamedTensor> {
+        let mut tensors = BTreeMap::new();
+        let mut seed = 0;
+        let mut add = |name: String, shape: &[usize], mean: f32, spread: f32| {
+            seed += 1;
+            let data = uniform(seed, shape.iter().product()).iter().map(|value| mean + spread * value).collect();
+            tensors.insert(name, NamedTensor { shape: shape.to_vec(), data });
+        };
+        let mut conv = |conv: &str, norm: &str, [c_out, c_in, k]: [usize; 3]| {
+            let spread = (6.0 / (c_in * k * k) as f32).sqrt();
+            add(format!("{conv}.weight"), &[c_out, c_in, k, k], 0.0, spread);
+            for (part, mean) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
+                add(format!("{norm}.{part}"), &[c_out], mean, 0.3);
+            }
+        };
+        conv("conv1", "bn1", [config.width, config.in_channels, 7]);
+        let mut c_in = config.width;
+        for stage in 0..4 {
+            let inner = config.width << stage;
+            let c_out = inner * config.expansion();
+            for block in 0..config.blocks()[stage] {
+                let name = format!("layer{}.{block}", stage + 1);
+                let shapes = match config.expansion() {
+                    1 => vec![[inner, c_in, 3], [inner, inner, 3]],
+                    _ => vec![[inner, c_in, 1], [inner, inner, 3], [c_out, inner, 1]],
+                };
+                for (i, shape) in shapes.into_iter().enumerate() {
+                    conv(&format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape);
+                }
+                if block == 0 && (stage > 0 || c_in != c_out) {
+                    let names = [0, 1].map(|i| format!("{name}.downsample.{i}"));
+                    conv(&names[0], &names[1], [c_out, c_in, 1]);
+                }
+                c_in = c_out;
+            }
+        }
+        add("fc.weight".to_owned(), &[n_out, c_in], 0.0, (3.0 / c_in as f32).sqrt());
+        add("fc.bias".to_owned(), &[n_out], 0.0, 0.3);
+        tensors
+    }
+
+    fn random_weights(config: &ResNetConfig, n_out: usize) -> Weights {
+        Weights::new("random", random_tensors(config, n_out)).expect("finite")
+    }
+
+    /// Convolution, then batch norm by its definition.
+    fn conv_norm(w: &Weights, names: [&str; 2], x: &Planes, c_out: usize, kernel: usize, stride: usize) -> Planes {
+        let [conv, norm] = names;
+        let shape =
+            ConvShape { in_channels: x.channels, out_channels: c_out, kernel, stride, padding: (kernel - 1) / 2 };
+        let weight = w.get(&format!("{conv}.weight"), &[c_out, x.channels, kernel, kernel]).expect("weight");
+        let mut y = naive::conv2d(x, shape, weight, &vec![0.0; c_out]);
+        let part = |part: &str| w.get(&format!("{norm}.{part}"), &[c_out]).expect("batch norm");
+        let plane = y.height * y.width;
+        for (c, values) in y.data.chunks_mut(plane).enumerate() {
+            let deviation = (f64::from(part("running_var")[c]) + 1e-5).sqrt();
+            for value in values {
+                let normed = (*value - f64::from(part("running_mean")[c])) / deviation;
+                *value = normed * f64::from(part("weight")[c]) + f64::from(part("bias")[c]);
+            }
+        }
+        y
+    }
+
+    /// The network as torchvision defines it, layer by layer: the last feature map and the logits.
+    fn naive_resnet(config: &ResNetConfig, w: &Weights, size: usize, n_out: usize, x: &[f32]) -> (Planes, Vec<f64>) {
+        let data = x.iter().map(|&value| f64::from(value)).collect();
+        let x = Planes { channels: config.in_channels, height: size, width: size, data };
+        let mut x = conv_norm(w, ["conv1", "bn1"], &x, config.width, 7, 2).relu();
+        if config.stem_pool {
+            x = naive::max_pool(&x, PoolShape { window: 3, stride: 2, padding: 1 });
+        }
+        for stage in 0..4 {
+            let inner = config.width << stage;
+            let c_out = inner * config.expansion();
+            for block in 0..config.blocks()[stage] {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("layer{}.{block}", stage + 1);
+                let layer = |i: usize, x: &Planes, c_out: usize, kernel: usize, stride: usize| {
+                    conv_norm(w, [&format!("{name}.conv{i}"), &format!("{name}.bn{i}")], x, c_out, kernel, stride)
+                };
+                let y = if config.expansion() == 1 {
+                    layer(2, &layer(1, &x, inner, 3, stride).relu(), inner, 3, 1)
+                } else {
+                    let y = layer(2, &layer(1, &x, inner, 1, 1).relu(), inner, 3, stride).relu();
+                    layer(3, &y, c_out, 1, 1)
+                };
+                let skip = if stride != 1 || x.channels != c_out {
+                    let names = [0, 1].map(|i| format!("{name}.downsample.{i}"));
+                    conv_norm(w, [&names[0], &names[1]], &x, c_out, 1, stride)
+                } else {
+                    x
+                };
+                x = y.add(&skip).relu();
+            }
+        }
+        let plane = x.height * x.width;
+        let pooled: Vec<f64> = x.data.chunks(plane).map(|values| values.iter().sum::<f64>() / plane as f64).collect();
+        let weight = w.get("fc.weight", &[n_out, x.channels]).expect("head");
+        let bias = w.get("fc.bias", &[n_out]).expect("head");
+        let logits = weight
+            .chunks(x.channels)
+            .zip(bias)
+            .map(|(row, b)| f64::from(*b) + row.iter().zip(&pooled).map(|(w, p)| f64::from(*w) * p).sum::<f64>());
+        let logits = logits.collect();
+        (x, logits)
+    }
+
+    #[test]
+    fn plan_is_the_network_of_torchvision() {
+        for (depth, width, in_channels, stem_pool, size, n_out) in [
+            (Depth::D18, 8, 1, true, 65, 14),
+            (Depth::D18, 12, 3, false, 50, 3),
+            (Depth::D18, 16, 1, false, 64, 14),
+            (Depth::D18, 4, 1, true, 1, 1),
+            (Depth::D34, 8, 1, true, 33, 5),
+            (Depth::D50, 4, 3, true, 61, 14),
+            (Depth::D50, 16, 1, false, 40, 20),
+        ] {
+            let config = ResNetConfig { depth, width, in_channels, stem_pool };
+            let weights = random_weights(&config, n_out);
+            let input = uniform(99, in_channels * size * size);
+            let (map, logits) = naive_resnet(&config, &weights, size, n_out, &input);
+            let mut expected_features = Vec::new();
+            for i in 0..map.height * map.width {
+                expected_features.extend((0..map.channels).map(|c| map.data[c * map.height * map.width + i]));
+            }
+            for simd in Simd::available() {
+                let mut plan = ResNetPlan::with_simd(simd, &config, size, n_out, &weights).expect("plan");
+                let what = format!("{simd:?} {config:?} {size}");
+                let first = plan.run(&input).expect("runs").to_vec();
+                assert_close(&first, &logits, 1e-4, &what);
+                assert_close(plan.features(), &expected_features, 1e-4, &what);
+                let other = uniform(100, input.len());
+                assert_ne!(plan.run(&other).expect("runs"), first, "{what}: another image, other logits");
+                assert_eq!(plan.run(&input).expect("runs"), first, "{what}: nothing is left of the run before");
+            }
+        }
+    }
+
+    #[test]
+    fn unfit_weights_are_errors() {
+        let config = ResNetConfig { depth: Depth::D18, width: 4, in_channels: 1, stem_pool: true };
+        let tensors = random_tensors(&config, 2);
+        let build = |change: &dyn Fn(&mut BTreeMap<String, NamedTensor>)| {
+            let mut tensors = tensors.clone();
+            change(&mut tensors);
+            ResNetPlan::new(&config, 32, 2, &Weights::new("w", tensors).expect("finite")).map(|_plan| ())
+        };
+        assert!(build(&|_| {}).is_ok());
+        assert!(build(&|t| drop(t.insert("more".to_owned(), NamedTensor { shape: vec![1], data: vec![0.0] }))).is_ok());
+        for name in tensors.keys() {
+            let missing = build(&|t| drop(t.remove(name)));
+            assert!(matches!(missing, Err(Error::MissingTensor { tensor, .. }) if tensor == *name), "{name}");
+            let reshaped = build(&|t| t.get_mut(name).expect("is there").shape.push(1));
+            assert!(matches!(reshaped, Err(Error::WrongTensor { tensor, .. }) if tensor == *name), "{name}");
+            let short = build(&|t| drop(t.get_mut(name).expect("is there").data.pop()));
+            assert!(matches!(short, Err(Error::WrongTensor { tensor, .. }) if tensor == *name), "{name}");
+        }
+        let set = |name: &'static str, value: f32| build(&move |t| t.get_mut(name).expect("is there").data[1] = value);
+        assert!(matches!(set("bn1.running_var", -1.0), Err(Error::WrongTensor { .. })));
+        assert!(matches!(set("bn1.running_mean", f32::MAX), Ok(()) | Err(Error::NonFiniteTensor { .. })));
+        let overflow = build(&|t| {
+            t.get_mut("bn1.weight").expect("is there").data[0] = f32::MAX;
+            t.get_mut("bn1.running_var").expect("is there").data[0] = 0.0;
+        });
+        assert!(matches!(overflow, Err(Error::NonFiniteTensor { .. })), "{overflow:?}");
+    }
+
+    #[test]
+    fn impossible_sizes_and_inputs_are_errors() {
+        let config = ResNetConfig { depth: Depth::D18, width: 4, in_channels: 1, stem_pool: true };
+        let weights = random_weights(&config, 2);
+        let build = |config: &ResNetConfig, size, n_out| ResNetPlan::new(config, size, n_out, &weights).map(|_plan| ());
+        for size in [0, usize::MAX, usize::MAX / 2, 1 << 17] {
+            let result = build(&config, size, 2);
+            assert!(matches!(result, Err(Error::Shape { .. })), "{size}: {result:?}");
+        }
+        assert!(build(&config, 32, 0).is_err());
+        assert!(matches!(build(&ResNetConfig { width: 5, ..config }, 32, 2), Err(Error::Shape { .. })));
+
+        let mut plan = ResNetPlan::new(&config, 8, 2, &weights).expect("plan");
+        assert!(matches!(plan.run(&[0.0; 63]), Err(Error::Shape { .. })));
+        assert!(matches!(plan.run(&[0.0; 65]), Err(Error::Shape { .. })));
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut input = [0.0; 64];
+            input[10] = value;
+            assert!(matches!(plan.run(&input), Err(Error::NonFinite { index: 10, .. })));
+        }
+        assert!(matches!(plan.run(&[f32::MAX; 64]), Ok(_) | Err(Error::NonFinite { .. })));
+        assert!(plan.run(&[0.5; 64]).is_ok(), "an error leaves the plan usable");
+    }
 }

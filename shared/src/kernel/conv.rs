@@ -38,7 +38,7 @@ impl ConvShape {
     ///
     /// [`Error::Shape`] if no kernel fits or the stride is zero.
     pub fn out_size(&self, size: usize) -> Result<usize> {
-        let padded = size.saturating_add(2 * self.padding);
+        let padded = size.saturating_add(self.padding.saturating_mul(2));
         if self.kernel == 0 || self.stride == 0 || padded < self.kernel {
             return Err(Error::Shape {
                 what: "image of a convolution",
@@ -65,8 +65,8 @@ impl ConvShape {
         }
         let mut after = 0;
         for size in [height, width] {
-            let reach = (self.out_size(size)? - 1) * self.stride + self.kernel;
-            after = after.max(reach.saturating_sub(self.padding + size));
+            let reach = (self.out_size(size)? - 1).saturating_mul(self.stride).saturating_add(self.kernel);
+            after = after.max(reach.saturating_sub(self.padding.saturating_add(size)));
         }
         Ok(Border { before: self.padding, after })
     }

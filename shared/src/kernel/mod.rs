@@ -15,7 +15,7 @@ pub mod im2col;
 mod lanes;
 mod layout;
 #[cfg(test)]
-mod naive;
+pub(crate) mod naive;
 mod pool;
 pub mod strided;
 mod winograd;

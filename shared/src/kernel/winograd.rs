@@ -66,7 +66,7 @@ impl Winograd {
 
     /// The zeros that an input needs around it: the last tiles may reach over the edge.
     pub(crate) fn border(height: usize, width: usize) -> Border {
-        let after = |size: usize| size.next_multiple_of(OUT) + 1 - size;
+        let after = |size: usize| (OUT - size % OUT) % OUT + 1;
         Border { before: 1, after: after(height).max(after(width)) }
     }
 
@@ -164,8 +164,8 @@ impl Kernel for Run<'_> {
     fn compute<L: Lanes>(self, lanes: L) {
         let plan = self.plan;
         let zeros = [0.0; 64];
-        let panel_len = POINTS * plan.weights.len() / POINTS / plan.output.stride * L::LEN * L::TILE_VECTORS;
-        let c_in = plan.weights.len() / POINTS / plan.output.stride;
+        let c_in = plan.input.channels;
+        let panel_len = POINTS * c_in * L::LEN * L::TILE_VECTORS;
         let mut begin = 0;
         while begin < plan.tiles {
             let end = plan.tiles.min(begin + plan.block);
