@@ -55,7 +55,9 @@ pub fn value(name: &str, shape: &[usize]) -> Vec<f32> {
     } else {
         (0.0, 0.1)
     };
-    values.iter_mut().for_each(|v| *v = offset + scale * *v);
+    for v in &mut values {
+        *v = offset + scale * *v;
+    }
     values
 }
 

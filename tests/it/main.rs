@@ -1,4 +1,6 @@
 //! One module per promise.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod networks;
 mod readers;

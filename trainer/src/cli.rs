@@ -215,15 +215,19 @@ impl Observer for Terminal {
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        let mut text = format!("epoch {:>3}  loss {:.4}", record.epoch, record.loss_findings);
+        let mut parts = vec![format!("epoch {:>3}", record.epoch), format!("loss {:.4}", record.loss_findings)];
         if let (Some(ll), Some(lg)) = (record.loss_ll, record.loss_lg) {
-            text += &format!("  L_ll {ll:.4}  L_lg {lg:.4}");
+            parts.push(format!("L_ll {ll:.4}  L_lg {lg:.4}"));
         }
-        match record.validation_auroc {
-            Some(auroc) => text += &format!("  validation AUC {auroc:.4}"),
-            None => text += "  validation AUC not measurable",
+        parts.push(match record.validation_auroc {
+            Some(auroc) => format!("validation AUC {auroc:.4}"),
+            None => "validation AUC not measurable".to_owned(),
+        });
+        parts.push(format!("{:.0} s", record.seconds));
+        if record.best {
+            parts.push("best".to_owned());
         }
-        text += &format!("  {:.0} s{}", record.seconds, if record.best { "  best" } else { "" });
+        let text = parts.join("  ");
         self.line(&text);
     }
 }

@@ -1,5 +1,7 @@
 //! The program as a user runs it: what it leaves behind, what it prints, and what it says of bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -221,7 +223,8 @@ fn a_bad_file_does_not_keep_the_others_from_their_answer() {
     let (note, empty) = (dir.path().join("note.png"), dir.path().join("empty.dcm"));
     std::fs::write(&note, "not an image").unwrap();
     std::fs::write(&empty, "").unwrap();
-    let args = ["predict", text(&note), text(&empty), text(&files[0]), "/nowhere.png", "--model", text(&model), "--json"];
+    let args =
+        ["predict", text(&note), text(&empty), text(&files[0]), "/nowhere.png", "--model", text(&model), "--json"];
     let said = refused(&args);
     for expected in ["note.png: not an x-ray image", "empty.dcm: the file is empty", "/nowhere.png", "3 of 4"] {
         assert!(said.contains(expected), "{expected}: {said}");

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
     /// What was read, in words.
     fn summary(&self) -> String {
         let n = |part| self.split.indices(&self.data.studies, part).map_or(0, |i| i.len());
-        let mut text = format!(
+        let images = format!(
             "{} images ({} repeated ones left out): {} for training, {} for validation, {} for test",
             self.data.len(),
             self.data.n_repeated,
@@ -146,15 +146,13 @@ impl<'a> Run<'a> {
             self.validation.len(),
             n(Part::Test)
         );
-        if let Some(reports) = &self.reports {
-            let paired = reports.pairs.n_with_partner(self.train.iter().map(|&i| self.data.studies[i].findings));
-            text += &format!(
-                "; {} reports with {} words; {paired} training images have a report with the same findings",
-                reports.n,
-                reports.tokenizer.vocabulary_len()
-            );
-        }
-        text
+        let Some(reports) = &self.reports else { return images };
+        let paired = reports.pairs.n_with_partner(self.train.iter().map(|&i| self.data.studies[i].findings));
+        format!(
+            "{images}; {} reports with {} words; {paired} training images have a report with the same findings",
+            reports.n,
+            reports.tokenizer.vocabulary_len()
+        )
     }
 
     /// Images that the weights were fitted to, by source, and reports.
