@@ -7,6 +7,9 @@
 //! For training, which also wants 64 bits and gradients, images are `[C, H, W]`: [`im2col`] and [`strided`], spread over
 //! a [`batch`].
 
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled with the instructions chosen at run time")]
+#![allow(clippy::needless_range_loop, reason = "loops over registers must unroll, and index several of them at once")]
+
 pub mod batch;
 mod buffer;
 mod conv;
