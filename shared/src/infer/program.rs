@@ -13,7 +13,7 @@ pub(super) struct Image {
 }
 
 enum Step {
-    Conv { conv: Conv2d, from: Image, to: Image, base: Base, activation: Activation },
+    Conv { conv: Box<Conv2d>, from: Image, to: Image, base: Base, activation: Activation },
     MaxPool { shape: PoolShape, from: Image, to: Image },
 }
 
@@ -42,7 +42,7 @@ impl Program {
         self.reserve(from);
         self.reserve(to);
         self.scratch_len = self.scratch_len.max(conv.scratch_len());
-        self.steps.push(Step::Conv { conv, from, to, base, activation });
+        self.steps.push(Step::Conv { conv: Box::new(conv), from, to, base, activation });
     }
 
     /// Appends a pooling between two places.

@@ -242,7 +242,7 @@ impl<R: Rows> Kernel for Product<'_, R> {
                         begin,
                         end,
                         segments: block,
-                        panel: &panel[k * width..k_end * width],
+                        weights: &panel[k * width..k_end * width],
                         bias: &self.bias[column..column + width],
                         c: self.c,
                         column,
@@ -279,7 +279,7 @@ pub(crate) struct Panel<'a, R> {
     pub(crate) end: usize,
     pub(crate) segments: &'a [Segment],
     /// As many rows as the segments have elements; as wide as `bias`.
-    pub(crate) panel: &'a [f32],
+    pub(crate) weights: &'a [f32],
     pub(crate) bias: &'a [f32],
     pub(crate) c: &'a mut [f32],
     /// The first column that is written.
@@ -347,7 +347,7 @@ impl<R: Rows> Panel<'_, R> {
                 }
             }
         }
-        let mut panel = self.panel;
+        let mut panel = self.weights;
         for segment in self.segments {
             let (now, rest) = panel.split_at(segment.len * width);
             panel = rest;

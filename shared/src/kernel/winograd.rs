@@ -185,7 +185,7 @@ impl Kernel for Run<'_> {
                             begin: 0,
                             end: count,
                             segments,
-                            panel: &weights[k * width..k_end * width],
+                            weights: &weights[k * width..k_end * width],
                             bias: &zeros[..width],
                             c: &mut products[point * count * width..][..count * width],
                             column: 0,
