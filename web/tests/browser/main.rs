@@ -8,6 +8,7 @@ mod client;
 mod component;
 mod fetch;
 mod model;
+mod networks;
 mod protocol;
 mod reader;
 

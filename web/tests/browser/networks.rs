@@ -1,0 +1,16 @@
+//! PyTorch's numbers, in the browser: the same checks that the integration tests run natively.
+
+use tests::golden::{GoldenResNet50, TrainingStep};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+#[wasm_bindgen_test]
+fn resnet50_equals_torchvision() {
+    let golden = GoldenResNet50::new().expect("the network is built");
+    golden.check_layers().expect("the trainable layers give PyTorch's numbers");
+    golden.check_plan().expect("the compiled network gives PyTorch's numbers");
+}
+
+#[wasm_bindgen_test]
+fn a_training_step_equals_pytorch() {
+    TrainingStep::check().expect("the losses and gradients are PyTorch's");
+}
