@@ -173,10 +173,12 @@ fn run_train(args: &TrainArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The command as it was given, the program's folder left out.
+/// The command that makes this model: as it was given, without the program's folder and without `--resume`, which
+/// changes nothing about the result.
 fn command_line() -> String {
     let quote = |arg: String| if arg.contains([' ', '?', '&', '*']) { format!("'{arg}'") } else { arg };
-    std::iter::once("cmim".to_owned()).chain(std::env::args().skip(1).map(quote)).collect::<Vec<_>>().join(" ")
+    let args = std::env::args().skip(1).filter(|arg| arg != "--resume").map(quote);
+    std::iter::once("cmim".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
 /// Progress on standard error: a bar with the time left, and a line an epoch.
