@@ -315,7 +315,7 @@ fn run_predict(args: &PredictArgs) -> anyhow::Result<()> {
             // The other files are still answered.
             Err(error) => {
                 failed += 1;
-                writeln!(std::io::stderr(), "error: {error:#}")?;
+                writeln!(std::io::stderr(), "error: {}", crate::in_words(&error))?;
             }
         }
     }
