@@ -9,7 +9,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use shared::infer::resnet::ResNetPlan;
 use shared::io::Weights;
-use shared::io::weights::NamedTensor;
 use shared::mi::CriticConfig;
 use shared::model::bilinear::BilinearConfig;
 use shared::model::classifier::{CrossModalClassifier, CrossModalConfig, Locations, finding_loss};
@@ -67,16 +66,6 @@ fn fill(parameters: &Parameters) -> Outcome {
         var.set(&Tensor::from_vec(value(&name, var.dims()), var.shape(), &Device::Cpu)?)?;
     }
     Ok(())
-}
-
-/// The variables as a weights file holds them.
-fn weights(parameters: &Parameters) -> Result<Weights, Box<dyn std::error::Error>> {
-    let named = |(name, var): (String, candle_core::Var)| {
-        let data = var.flatten_all()?.to_vec1::<f32>()?;
-        Ok((name, NamedTensor { shape: var.dims().to_vec(), data }))
-    };
-    let tensors = parameters.all().into_iter().map(named).collect::<candle_core::Result<_>>()?;
-    Ok(Weights::new("golden", tensors)?)
 }
 
 /// Norm, sum and eight elements of a tensor.
@@ -166,7 +155,7 @@ impl GoldenResNet50 {
     ///
     /// The first number that differs.
     pub fn check_plan(&self) -> Outcome {
-        let mut plan = ResNetPlan::new(&self.config, 224, 14, &weights(&self.parameters)?)?;
+        let mut plan = ResNetPlan::new(&self.config, 224, 14, &Weights::new("golden", self.parameters.to_tensors()?)?)?;
         check_logits(plan.run(&self.input)?, &self.expected.logits)
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use shared::io::weights::NamedTensor;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -48,22 +49,13 @@ pub struct Progress {
     pub config: Config,
 }
 
-/// A named f32 tensor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Array {
-    /// Dimensions, outermost first.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f32>,
-}
-
 /// All that a run needs to go on as if it had never stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// Where it stands.
     pub progress: Progress,
     /// Variables, optimizer moments, averaged and best weights, by name.
-    pub arrays: BTreeMap<String, Array>,
+    pub tensors: BTreeMap<String, NamedTensor>,
 }
 
 /// Key of the progress in the file's metadata.
@@ -78,14 +70,14 @@ impl Checkpoint {
     pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |reason: String| Error::NotResumable { path: path.to_owned(), reason };
         let progress = serde_json::to_string(&self.progress).map_err(|error| failed(error.to_string()))?;
-        let bytes: Vec<(&String, &Array, Vec<u8>)> = self
-            .arrays
+        let bytes: Vec<(&String, &NamedTensor, Vec<u8>)> = self
+            .tensors
             .iter()
-            .map(|(name, array)| (name, array, array.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
             .collect();
         let views = bytes
             .iter()
-            .map(|(name, array, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, array.shape.clone(), bytes)?)))
+            .map(|(name, tensor, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)))
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(|error| failed(error.to_string()))?;
         let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
@@ -110,14 +102,14 @@ impl Checkpoint {
             .ok_or_else(|| failed("the file is no checkpoint of this program".to_owned()))?;
         let progress = serde_json::from_str(progress).map_err(|error| failed(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let arrays = tensors
+        let tensors = tensors
             .iter()
             .map(|(name, view)| {
                 let data = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                (name.to_owned(), Array { shape: view.shape().to_vec(), data })
+                (name.to_owned(), NamedTensor { shape: view.shape().to_vec(), data })
             })
             .collect();
-        Ok(Self { progress, arrays })
+        Ok(Self { progress, tensors })
     }
 }
 
@@ -129,8 +121,8 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         let config = Config::parse("smoke", SMOKE).unwrap();
         let progress = Progress { epoch: 3, step: 42, best_epoch: 2, best_auroc: Some(0.75), config };
-        let array = Array { shape: vec![2, 1], data: vec![0.5, -1.0] };
-        Checkpoint { progress, arrays: BTreeMap::from([("param.w".to_owned(), array)]) }
+        let tensor = NamedTensor { shape: vec![2, 1], data: vec![0.5, -1.0] };
+        Checkpoint { progress, tensors: BTreeMap::from([("param.w".to_owned(), tensor)]) }
     }
 
     #[test]

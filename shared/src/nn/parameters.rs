@@ -11,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
+use crate::io::weights::NamedTensor;
+
 /// Variables by name. A name asked for the first time is initialized from the seed and the name; clones share them.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -42,6 +44,19 @@ impl Parameters {
     pub fn trainable(&self) -> Vec<(String, Var)> {
         let is_statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         self.vars().iter().filter(|(name, _)| !is_statistic(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    }
+
+    /// The values of all variables by name.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is not f32.
+    pub fn to_tensors(&self) -> Result<BTreeMap<String, NamedTensor>> {
+        let tensor = |(name, var): (&String, &Var)| {
+            let data = var.flatten_all()?.to_vec1::<f32>()?;
+            Ok((name.clone(), NamedTensor { shape: var.dims().to_vec(), data }))
+        };
+        self.vars().iter().map(tensor).collect()
     }
 
     /// Sets a variable, making it if it is new.

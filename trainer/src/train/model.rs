@@ -5,7 +5,6 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 use shared::finding::Finding;
 use shared::io::Weights;
-use shared::io::weights::NamedTensor;
 use shared::model::classifier::{CrossModalClassifier, IMAGE_PREFIX};
 use shared::model::resnet::ImageClassifier;
 use shared::nn::Parameters;
@@ -96,14 +95,9 @@ fn load_image_weights(path: &Path, parameters: &Parameters) -> Result<()> {
 /// The image path's tensors under torchvision's names.
 pub(super) fn image_weights(parameters: &Parameters) -> Result<Weights> {
     let prefix = format!("{IMAGE_PREFIX}.");
-    let mut tensors = std::collections::BTreeMap::new();
-    for (name, var) in parameters.all() {
-        if let Some(name) = name.strip_prefix(&prefix) {
-            let data = var.flatten_all()?.to_vec1::<f32>()?;
-            tensors.insert(name.to_owned(), NamedTensor { shape: var.dims().to_vec(), data });
-        }
-    }
-    Ok(Weights::new(crate::model_dir::WEIGHTS, tensors)?)
+    let tensors = parameters.to_tensors()?;
+    let image = tensors.into_iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor)));
+    Ok(Weights::new(crate::model_dir::WEIGHTS, image.collect())?)
 }
 
 /// The method, with or without reports.

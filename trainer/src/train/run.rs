@@ -6,6 +6,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use shared::finding::Finding;
 use shared::io::ModelCard;
+use shared::io::weights::NamedTensor;
 use shared::model::classifier::finding_loss;
 use shared::model::resnet::{ImageClassifier, ImageOutput};
 use shared::nn::Parameters;
@@ -15,7 +16,7 @@ use super::average::Average;
 use super::batch::{self, Stream};
 use super::model::{self, Model};
 use super::{EpochRecord, Observer, Options, Start, finish};
-use crate::checkpoint::{Array, Checkpoint, Progress, write_atomically};
+use crate::checkpoint::{Checkpoint, Progress, write_atomically};
 use crate::config::Config;
 use crate::data::{Dataset, Pairs, Part, Reports, Split, Study};
 use crate::error::{Error, Result};
@@ -60,7 +61,7 @@ pub(super) struct Run<'a> {
     positive_weights: Tensor,
     pub(super) progress: Progress,
     /// Weights of the best epoch, by name.
-    best: BTreeMap<String, Array>,
+    best: BTreeMap<String, NamedTensor>,
     metrics: String,
 }
 
@@ -196,7 +197,7 @@ impl<'a> Run<'a> {
         if best {
             self.progress.best_epoch = epoch;
             self.progress.best_auroc = validation;
-            self.best = arrays(&self.average.parameters)?;
+            self.best = self.average.parameters.to_tensors()?;
         }
         let record = sums.record(epoch, self.progress.step, validation, best, start.elapsed().as_secs_f64());
         self.save(&record)?;
@@ -250,8 +251,8 @@ impl<'a> Run<'a> {
     /// The image path with the weights of the best epoch, and those weights.
     pub(super) fn best_image(&self) -> Result<(ImageClassifier, Parameters)> {
         let parameters = Parameters::new(0);
-        for (name, array) in &self.best {
-            parameters.set(name, &Tensor::from_slice(&array.data, array.shape.as_slice(), &Device::Cpu)?)?;
+        for (name, tensor) in &self.best {
+            parameters.set(name, &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
         }
         let best = Average::new(0.0, &self.config.image, &parameters)?;
         Ok((best.image, best.parameters))
@@ -270,18 +271,18 @@ impl<'a> Run<'a> {
     /// Writes the checkpoint, then the metrics: what the metrics say is always in a checkpoint.
     fn save(&mut self, record: &EpochRecord) -> Result<()> {
         let mut all = BTreeMap::new();
-        let mut put = |group: &str, arrays: BTreeMap<String, Array>| {
-            all.extend(arrays.into_iter().map(|(name, array)| (format!("{group}:{name}"), array)));
+        let mut put = |group: &str, tensors: BTreeMap<String, NamedTensor>| {
+            all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{group}:{name}"), tensor)));
         };
-        put("parameter", arrays(&self.parameters)?);
-        put("average", arrays(&self.average.parameters)?);
+        put("parameter", self.parameters.to_tensors()?);
+        put("average", self.average.parameters.to_tensors()?);
         put("best", self.best.clone());
         let moments = self.adam.moments();
-        let vector = |data: &Vec<f32>| Array { shape: vec![data.len()], data: data.clone() };
+        let vector = |data: &Vec<f32>| NamedTensor { shape: vec![data.len()], data: data.clone() };
         put("first", moments.iter().map(|(name, m)| (name.clone(), vector(&m.first))).collect());
         put("second", moments.iter().map(|(name, m)| (name.clone(), vector(&m.second))).collect());
         let out = &self.options.out;
-        Checkpoint { progress: self.progress.clone(), arrays: all }.write(&out.join(CHECKPOINT))?;
+        Checkpoint { progress: self.progress.clone(), tensors: all }.write(&out.join(CHECKPOINT))?;
         let line = serde_json::to_string(record)
             .map_err(|error| Error::Config { file: METRICS.to_owned(), reason: error.to_string() })?;
         self.metrics += &line;
@@ -293,17 +294,17 @@ impl<'a> Run<'a> {
         let path = self.options.out.join(CHECKPOINT);
         let mut moments: BTreeMap<String, Moments> = BTreeMap::new();
         let empty = || Moments { first: Vec::new(), second: Vec::new() };
-        for (name, array) in checkpoint.arrays {
+        for (name, tensor) in checkpoint.tensors {
             let Some((group, name)) = name.split_once(':') else { continue };
             match group {
-                "first" => moments.entry(name.to_owned()).or_insert_with(empty).first = array.data,
-                "second" => moments.entry(name.to_owned()).or_insert_with(empty).second = array.data,
+                "first" => moments.entry(name.to_owned()).or_insert_with(empty).first = tensor.data,
+                "second" => moments.entry(name.to_owned()).or_insert_with(empty).second = tensor.data,
                 "best" => {
-                    self.best.insert(name.to_owned(), array);
+                    self.best.insert(name.to_owned(), tensor);
                 }
                 _ => {
                     let target = if group == "average" { &self.average.parameters } else { &self.parameters };
-                    target.set(name, &Tensor::from_vec(array.data, array.shape, &Device::Cpu)?)?;
+                    target.set(name, &Tensor::from_vec(tensor.data, tensor.shape, &Device::Cpu)?)?;
                 }
             }
         }
@@ -387,14 +388,6 @@ fn enough(indices: crate::data::Result<Vec<usize>>) -> Result<Vec<usize>> {
         return Err(Error::TooFewImages { part: "training or validation", found: indices.len(), needed: 2 });
     }
     Ok(indices)
-}
-
-fn arrays(parameters: &Parameters) -> Result<BTreeMap<String, Array>> {
-    let array = |(name, var): (String, candle_core::Var)| {
-        let data = var.flatten_all()?.to_vec1::<f32>()?;
-        Ok((name, Array { shape: var.dims().to_vec(), data }))
-    };
-    parameters.all().into_iter().map(array).collect()
 }
 
 /// Scores of an image path for some images, by the trainable layers.
