@@ -1,7 +1,7 @@
 //! Work on independent pieces of a batch: spread over threads with the feature `parallel`, one after the other without.
 
 /// Calls `f(i, chunk)` for each chunk of `size` elements of `data`.
-pub fn for_each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+pub(crate) fn for_each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
     if size == 0 {
         return;
     }
@@ -15,7 +15,7 @@ pub fn for_each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &m
 }
 
 /// `f(i)` for `i` in `0..n`, in order.
-pub fn map<R: Send>(n: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+pub(crate) fn map<R: Send>(n: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "parallel")]
     {
         use rayon::prelude::*;

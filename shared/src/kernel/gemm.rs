@@ -11,6 +11,7 @@
 
 use super::buffer::Buffer;
 use super::lanes::{Kernel, Lanes, Simd};
+use super::real::Real;
 use crate::error::{Error, Result};
 
 /// Bytes of a packed panel that stay in the first-level cache while rows pass by.
@@ -222,9 +223,9 @@ pub(crate) struct Product<'a, R> {
     pub(crate) activation: Activation,
 }
 
-impl<R: Rows> Kernel for Product<'_, R> {
+impl<R: Rows> Kernel<f32> for Product<'_, R> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let width = L::LEN * L::TILE_VECTORS;
         debug_assert_eq!(width, self.b.simd.panel_width());
         let mut begin = 0;
@@ -270,8 +271,8 @@ pub(crate) enum Start {
 }
 
 /// The product of some rows with a block of one panel.
-pub(crate) struct Panel<'a, R> {
-    pub(crate) a: &'a [f32],
+pub(crate) struct Panel<'a, T, R> {
+    pub(crate) a: &'a [T],
     pub(crate) rows: R,
     /// The first row.
     pub(crate) begin: usize,
@@ -279,18 +280,18 @@ pub(crate) struct Panel<'a, R> {
     pub(crate) end: usize,
     pub(crate) segments: &'a [Segment],
     /// As many rows as the segments have elements; as wide as `bias`.
-    pub(crate) weights: &'a [f32],
-    pub(crate) bias: &'a [f32],
-    pub(crate) c: &'a mut [f32],
+    pub(crate) weights: &'a [T],
+    pub(crate) bias: &'a [T],
+    pub(crate) c: &'a mut [T],
     /// The first column that is written.
     pub(crate) column: usize,
     pub(crate) start: Start,
     pub(crate) activation: Activation,
 }
 
-impl<R: Rows> Kernel for Panel<'_, R> {
+impl<T: Real, R: Rows> Kernel<T> for Panel<'_, T, R> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = T>>(self, lanes: L) {
         match self.bias.len() / L::LEN {
             4 if L::TILE_VECTORS >= 4 => self.tiles::<L, 4>(lanes),
             3 if L::TILE_VECTORS >= 3 => self.tiles::<L, 3>(lanes),
@@ -300,9 +301,9 @@ impl<R: Rows> Kernel for Panel<'_, R> {
     }
 }
 
-impl<R: Rows> Panel<'_, R> {
+impl<T: Real, R: Rows> Panel<'_, T, R> {
     #[inline(always)]
-    fn tiles<L: Lanes, const V: usize>(mut self, lanes: L) {
+    fn tiles<L: Lanes<Scalar = T>, const V: usize>(mut self, lanes: L) {
         let mut row = self.begin;
         while row < self.end {
             let rows = L::TILE_ROWS.min(self.end - row);
@@ -322,7 +323,7 @@ impl<R: Rows> Panel<'_, R> {
 
     /// `M` rows by `V` vectors, held in registers from the first element of the block to the last.
     #[inline(always)]
-    fn tile<L: Lanes, const M: usize, const V: usize>(&mut self, lanes: L, row: usize) {
+    fn tile<L: Lanes<Scalar = T>, const M: usize, const V: usize>(&mut self, lanes: L, row: usize) {
         let width = V * L::LEN;
         let mut a_at = [0; M];
         let mut c_at = [0; M];
@@ -330,7 +331,7 @@ impl<R: Rows> Panel<'_, R> {
             a_at[i] = self.rows.a(row + i);
             c_at[i] = self.rows.c(row + i) + self.column;
         }
-        let mut sums = [[lanes.splat(0.0); V]; M];
+        let mut sums = [[lanes.splat(T::default()); V]; M];
         if self.start != Start::Output {
             for v in 0..V {
                 let bias = lanes.load(&self.bias[v * L::LEN..]);
@@ -351,13 +352,13 @@ impl<R: Rows> Panel<'_, R> {
         for segment in self.segments {
             let (now, rest) = panel.split_at(segment.len * width);
             panel = rest;
-            let mut a: [&[f32]; M] = [&[]; M];
+            let mut a: [&[T]; M] = [&[]; M];
             for i in 0..M {
                 let begin = a_at[i] + segment.at;
                 a[i] = &self.a[begin..begin + segment.len];
             }
             for (k, b) in (0..segment.len).zip(now.chunks_exact(width)) {
-                let mut columns = [lanes.splat(0.0); V];
+                let mut columns = [lanes.splat(T::default()); V];
                 for v in 0..V {
                     columns[v] = lanes.load(&b[v * L::LEN..]);
                 }
@@ -371,7 +372,7 @@ impl<R: Rows> Panel<'_, R> {
                 }
             }
         }
-        let zero = lanes.splat(0.0);
+        let zero = lanes.splat(T::default());
         for i in 0..M {
             let c = &mut self.c[c_at[i]..c_at[i] + width];
             for v in 0..V {

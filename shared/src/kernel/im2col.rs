@@ -1,23 +1,23 @@
 //! Convolution as a matrix product: the geometry, and images to columns and back.
 
-use super::strided::Real;
+use super::real::Real;
 
 /// Sizes of a two-dimensional convolution or pooling; one-dimensional ones have a height of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Height and width of the input.
-    pub input: [usize; 2],
+    pub(crate) input: [usize; 2],
     /// Height and width of the kernel.
-    pub kernel: [usize; 2],
+    pub(crate) kernel: [usize; 2],
     /// Step down and across.
-    pub stride: [usize; 2],
+    pub(crate) stride: [usize; 2],
     /// Zeros above and below, left and right.
-    pub padding: [usize; 2],
+    pub(crate) padding: [usize; 2],
 }
 
 impl Window {
     /// Height and width of the output; `None` if the kernel does not fit the padded input.
-    pub fn output(&self) -> Option<[usize; 2]> {
+    pub(crate) fn output(&self) -> Option<[usize; 2]> {
         let side = |i: usize| {
             let room = (self.input[i] + 2 * self.padding[i]).checked_sub(self.kernel[i])?;
             Some(room.checked_div(self.stride[i])? + 1)
@@ -26,7 +26,7 @@ impl Window {
     }
 
     /// Whether a column matrix would be the image itself.
-    pub fn is_pointwise(&self) -> bool {
+    pub(crate) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
@@ -59,7 +59,7 @@ fn for_each_run(w: &Window, [oh, ow]: [usize; 2], mut f: impl FnMut(usize, usize
 }
 
 /// Writes one image `[C, H, W]` as columns `[C · kernel, ·]`: rows of `row_len`, from position `offset` of each row.
-pub fn im2col<T: Real>(w: &Window, image: &[T], columns: &mut [T], row_len: usize, offset: usize) {
+pub(crate) fn im2col<T: Real>(w: &Window, image: &[T], columns: &mut [T], row_len: usize, offset: usize) {
     let Some(out) = w.output() else { return };
     let (plane, taps, n_out) = (w.input[0] * w.input[1], w.kernel[0] * w.kernel[1], out[0] * out[1]);
     for (channel, rows) in image.chunks_exact(plane).zip(columns.chunks_exact_mut(taps * row_len)) {
@@ -82,7 +82,7 @@ pub fn im2col<T: Real>(w: &Window, image: &[T], columns: &mut [T], row_len: usiz
 }
 
 /// The transpose of [`im2col`]: adds the columns back onto the image.
-pub fn col2im<T: Real>(w: &Window, columns: &[T], row_len: usize, offset: usize, image: &mut [T]) {
+pub(crate) fn col2im<T: Real>(w: &Window, columns: &[T], row_len: usize, offset: usize, image: &mut [T]) {
     let Some(out) = w.output() else { return };
     let (plane, taps) = (w.input[0] * w.input[1], w.kernel[0] * w.kernel[1]);
     for (channel, rows) in image.chunks_exact_mut(plane).zip(columns.chunks_exact(taps * row_len)) {

@@ -13,10 +13,13 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use portable::Portable;
+use super::real::Real;
+pub(crate) use portable::Portable;
 
-/// A vector of [`Self::LEN`] 32-bit floats and its arithmetic.
+/// A vector of [`Self::LEN`] floats and its arithmetic.
 pub(crate) trait Lanes: Copy {
+    /// One float.
+    type Scalar: Real;
     /// One register.
     type Vector: Copy;
     /// Floats in a vector.
@@ -27,11 +30,11 @@ pub(crate) trait Lanes: Copy {
     const TILE_VECTORS: usize;
 
     /// The same value in every lane.
-    fn splat(self, value: f32) -> Self::Vector;
+    fn splat(self, value: Self::Scalar) -> Self::Vector;
     /// The first `LEN` values of a slice; panics if it is shorter.
-    fn load(self, from: &[f32]) -> Self::Vector;
+    fn load(self, from: &[Self::Scalar]) -> Self::Vector;
     /// Writes the first `LEN` values of a slice; panics if it is shorter.
-    fn store(self, to: &mut [f32], vector: Self::Vector);
+    fn store(self, to: &mut [Self::Scalar], vector: Self::Vector);
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`
@@ -43,16 +46,16 @@ pub(crate) trait Lanes: Copy {
     /// The greater of both; NaN where `b` is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Runs a kernel in a function of its own that is compiled with these instructions.
-    fn run<K: Kernel>(self, kernel: K);
+    fn run<K: Kernel<Self::Scalar>>(self, kernel: K);
 }
 
-/// A computation written over any [`Lanes`].
+/// A computation written over any [`Lanes`] of a scalar.
 ///
 /// `compute` and whatever handles vectors below it must be `#[inline(always)]`: only what is inlined into the function
 /// that [`Lanes::run`] enters is compiled with the instructions. Closures cannot be marked so; they stay out.
-pub(crate) trait Kernel {
+pub(crate) trait Kernel<T> {
     /// The computation.
-    fn compute<L: Lanes>(self, lanes: L);
+    fn compute<L: Lanes<Scalar = T>>(self, lanes: L);
 }
 
 /// Instructions that this machine has and the kernels can use.
@@ -61,7 +64,7 @@ pub struct Simd(Instructions);
 
 #[derive(Clone, Copy)]
 enum Instructions {
-    Portable(Portable),
+    Portable(Portable<f32>),
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Wasm(wasm::Simd128),
     #[cfg(target_arch = "x86_64")]
@@ -92,7 +95,7 @@ macro_rules! with_lanes {
 impl Simd {
     /// All that this machine has, slowest first; the portable code is always there.
     pub fn available() -> Vec<Self> {
-        let mut found = vec![Self(Instructions::Portable(Portable))];
+        let mut found = vec![Self(Instructions::Portable(Portable::new()))];
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         found.push(Self(Instructions::Wasm(wasm::Simd128)));
         #[cfg(target_arch = "x86_64")]
@@ -107,7 +110,7 @@ impl Simd {
 
     /// The fastest that this machine has.
     pub fn best() -> Self {
-        Self::available().pop().unwrap_or(Self(Instructions::Portable(Portable)))
+        Self::available().pop().unwrap_or(Self(Instructions::Portable(Portable::new())))
     }
 
     /// Name for people.
@@ -144,7 +147,7 @@ impl Simd {
     }
 
     /// Runs a kernel with these instructions.
-    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+    pub(crate) fn run<K: Kernel<f32>>(self, kernel: K) {
         with_lanes!(self, lanes => lanes.run(kernel));
     }
 }
@@ -165,9 +168,9 @@ mod tests {
         out: &'a mut [f32],
     }
 
-    impl Kernel for Arithmetic<'_> {
+    impl Kernel<f32> for Arithmetic<'_> {
         #[inline(always)]
-        fn compute<L: Lanes>(self, lanes: L) {
+        fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
             let (a, b) = (lanes.load(self.a), lanes.load(self.b));
             let results = [
                 lanes.splat(2.5),

@@ -10,17 +10,18 @@
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled with the instructions chosen at run time")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must unroll, and index several of them at once")]
 
-pub mod batch;
+pub(crate) mod batch;
 mod buffer;
 mod conv;
 mod gemm;
-pub mod im2col;
+pub(crate) mod im2col;
 mod lanes;
 mod layout;
 #[cfg(test)]
 pub(crate) mod naive;
 mod pool;
-pub mod strided;
+pub(crate) mod real;
+pub(crate) mod strided;
 mod winograd;
 
 pub(crate) use buffer::Buffer;

@@ -64,9 +64,9 @@ struct MaxPool<'a> {
     to: (&'a Layout, &'a mut [f32]),
 }
 
-impl Kernel for MaxPool<'_> {
+impl Kernel<f32> for MaxPool<'_> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let ((from, input), (to, output)) = (self.from, self.to);
         for y in 0..to.height {
             let (top, bottom) = self.shape.inside(y, from.height);
@@ -103,9 +103,9 @@ struct GlobalAveragePool<'a> {
     to: &'a mut [f32],
 }
 
-impl Kernel for GlobalAveragePool<'_> {
+impl Kernel<f32> for GlobalAveragePool<'_> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let (layout, image) = self.from;
         let scale = lanes.splat(1.0 / (layout.height * layout.width) as f32);
         for (i, mean) in self.to.chunks_exact_mut(L::LEN).enumerate() {

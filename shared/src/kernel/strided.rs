@@ -1,42 +1,11 @@
 //! Matrix product of strided slices in 32 and 64 bits, for training; 64 bits serve the gradient checks.
 #![allow(unsafe_code, reason = "the gemm crate takes raw pointers; the bounds are checked here")]
 
-use std::iter::Sum;
-use std::ops::{AddAssign, Mul, SubAssign};
-
-/// A floating-point type that the trainable layers compute in.
-pub trait Real:
-    Copy
-    + Default
-    + PartialOrd
-    + Send
-    + Sync
-    + AddAssign
-    + SubAssign
-    + Mul<Output = Self>
-    + Sum
-    + candle_core::WithDType
-    + 'static
-{
-    /// Nearest value.
-    fn of(value: f64) -> Self;
-}
-
-impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
-}
+use super::real::Real;
 
 /// How a matrix lies in a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Rows one after the other.
     RowMajor,
     /// The transposed matrix's rows one after the other.
@@ -45,7 +14,7 @@ pub enum Order {
 
 /// What happens to the values already in the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// They are replaced.
     Assign,
     /// The product is added to them.
@@ -57,7 +26,7 @@ pub enum Store {
 /// # Panics
 ///
 /// If a slice is shorter than its matrix.
-pub fn matmul<T: Real>(
+pub(crate) fn matmul<T: Real>(
     (m, n, k): (usize, usize, usize),
     (a, a_order): (&[T], Order),
     (b, b_order): (&[T], Order),

@@ -11,6 +11,7 @@ use super::conv::ConvShape;
 use super::gemm::{Activation, Base, Panel, Segment, Start, Strided, k_blocks};
 use super::lanes::{Kernel, Lanes, Simd};
 use super::layout::{Border, Layout};
+use super::real::Real;
 use crate::error::{Error, Result};
 
 /// Side of the outputs of a tile.
@@ -159,9 +160,9 @@ struct Run<'a> {
     activation: Activation,
 }
 
-impl Kernel for Run<'_> {
+impl Kernel<f32> for Run<'_> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let plan = self.plan;
         let zeros = [0.0; 64];
         let c_in = plan.input.channels;
@@ -221,9 +222,9 @@ struct TransformInput<'a> {
     points: &'a mut [f32],
 }
 
-impl Kernel for TransformInput<'_> {
+impl Kernel<f32> for TransformInput<'_> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let layout = self.plan.input;
         let (row, pixel) = (layout.row_stride(), layout.stride);
         let point_stride = (self.end - self.begin) * pixel;
@@ -257,9 +258,9 @@ impl Kernel for TransformInput<'_> {
 
 /// One dimension of `B'`.
 #[inline(always)]
-fn input_transform<L: Lanes>(lanes: L, d: [L::Vector; IN]) -> [L::Vector; IN] {
+pub(super) fn input_transform<L: Lanes>(lanes: L, d: [L::Vector; IN]) -> [L::Vector; IN] {
     let [two, four, minus_two, minus_four, minus_five] =
-        [lanes.splat(2.0), lanes.splat(4.0), lanes.splat(-2.0), lanes.splat(-4.0), lanes.splat(-5.0)];
+        [2.0, 4.0, -2.0, -4.0, -5.0].map(|value| lanes.splat(Real::of(value)));
     let first = lanes.mul_add(four, d[0], lanes.mul_add(minus_five, d[2], d[4]));
     let even = lanes.mul_add(minus_four, d[2], d[4]);
     let odd = lanes.mul_add(minus_four, d[1], d[3]);
@@ -284,9 +285,9 @@ struct TransformOutput<'a> {
     activation: Activation,
 }
 
-impl Kernel for TransformOutput<'_> {
+impl Kernel<f32> for TransformOutput<'_> {
     #[inline(always)]
-    fn compute<L: Lanes>(self, lanes: L) {
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let layout = self.plan.output;
         let width = self.bias.len();
         let point_stride = (self.end - self.begin) * width;
@@ -330,8 +331,8 @@ impl Kernel for TransformOutput<'_> {
 
 /// One dimension of `A'`.
 #[inline(always)]
-fn output_transform<L: Lanes>(lanes: L, m: [L::Vector; IN]) -> [L::Vector; OUT] {
-    let [two, four, eight] = [lanes.splat(2.0), lanes.splat(4.0), lanes.splat(8.0)];
+pub(super) fn output_transform<L: Lanes>(lanes: L, m: [L::Vector; IN]) -> [L::Vector; OUT] {
+    let [two, four, eight] = [2.0, 4.0, 8.0].map(|value| lanes.splat(Real::of(value)));
     let (sum, difference) = (lanes.add(m[1], m[2]), lanes.sub(m[1], m[2]));
     let (far_sum, far_difference) = (lanes.add(m[3], m[4]), lanes.sub(m[3], m[4]));
     [

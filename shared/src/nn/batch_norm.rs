@@ -8,7 +8,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::batch;
-use crate::kernel::strided::Real;
+use crate::kernel::real::Real;
 
 /// Added to the variance: PyTorch's default.
 pub const EPS: f64 = 1e-5;

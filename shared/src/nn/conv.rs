@@ -8,7 +8,8 @@ use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::batch;
 use crate::kernel::im2col::{Window, col2im, im2col};
-use crate::kernel::strided::{Order, Real, Store, matmul};
+use crate::kernel::real::Real;
+use crate::kernel::strided::{Order, Store, matmul};
 
 /// Kernel size, step and padding, the same along every axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::conv::ConvSpec;
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::batch;
 use crate::kernel::im2col::Window;
-use crate::kernel::strided::Real;
+use crate::kernel::real::Real;
 
 /// Largest value of each window of `x`: `[N, C, H, W]`; the padding never wins.
 ///

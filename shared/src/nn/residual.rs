@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDTyp
 
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::batch;
-use crate::kernel::strided::Real;
+use crate::kernel::real::Real;
 
 /// Elements that one task computes.
 const CHUNK: usize = 1 << 14;

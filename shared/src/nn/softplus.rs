@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 use super::storage::{for_real, slice, with_slice};
-use crate::kernel::strided::Real;
+use crate::kernel::real::Real;
 
 /// Elementwise `sp(x) = log(1 + e^x)`, any shape, f32 or f64; exact for large positive and negative `x`.
 ///

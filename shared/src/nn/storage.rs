@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-use crate::kernel::strided::Real;
+use crate::kernel::real::Real;
 
 /// The elements of a contiguous operand of a custom operation.
 pub(crate) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {

@@ -18,6 +18,7 @@ impl Neon {
 }
 
 impl Lanes for Neon {
+    type Scalar = f32;
     type Vector = float32x4_t;
     const LEN: usize = 4;
     const TILE_ROWS: usize = 6;
@@ -74,9 +75,9 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn run<K: Kernel>(self, kernel: K) {
+    fn run<K: Kernel<f32>>(self, kernel: K) {
         #[target_feature(enable = "neon")]
-        fn enter<K: Kernel>(lanes: Neon, kernel: K) {
+        fn enter<K: Kernel<f32>>(lanes: Neon, kernel: K) {
             kernel.compute(lanes);
         }
         // SAFETY: as for `splat`.

@@ -1,42 +1,54 @@
 //! Lanes for machines without vector instructions known here: plain arrays, which the compiler vectorises as it can.
+//! In 64 bits, where training's gradients are checked, there are no others.
+
+use std::marker::PhantomData;
 
 use super::{Kernel, Lanes};
+use crate::kernel::real::Real;
 
 const LEN: usize = 8;
 
 /// Arithmetic on arrays, one element after the other.
 #[derive(Clone, Copy)]
-pub(super) struct Portable;
+pub(crate) struct Portable<T>(PhantomData<T>);
+
+impl<T> Portable<T> {
+    /// Every machine has it.
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
 
 #[inline(always)]
-fn zip(a: [f32; LEN], b: [f32; LEN], op: impl Fn(f32, f32) -> f32) -> [f32; LEN] {
-    let mut out = [0.0; LEN];
+fn zip<T: Real>(a: [T; LEN], b: [T; LEN], op: impl Fn(T, T) -> T) -> [T; LEN] {
+    let mut out = [T::default(); LEN];
     for i in 0..LEN {
         out[i] = op(a[i], b[i]);
     }
     out
 }
 
-impl Lanes for Portable {
-    type Vector = [f32; LEN];
+impl<T: Real> Lanes for Portable<T> {
+    type Scalar = T;
+    type Vector = [T; LEN];
     const LEN: usize = LEN;
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 1;
 
     #[inline(always)]
-    fn splat(self, value: f32) -> Self::Vector {
+    fn splat(self, value: T) -> Self::Vector {
         [value; LEN]
     }
 
     #[inline(always)]
-    fn load(self, from: &[f32]) -> Self::Vector {
-        let mut vector = [0.0; LEN];
+    fn load(self, from: &[T]) -> Self::Vector {
+        let mut vector = [T::default(); LEN];
         vector.copy_from_slice(&from[..LEN]);
         vector
     }
 
     #[inline(always)]
-    fn store(self, to: &mut [f32], vector: Self::Vector) {
+    fn store(self, to: &mut [T], vector: Self::Vector) {
         to[..LEN].copy_from_slice(&vector);
     }
 
@@ -67,7 +79,7 @@ impl Lanes for Portable {
     }
 
     #[inline(never)]
-    fn run<K: Kernel>(self, kernel: K) {
+    fn run<K: Kernel<T>>(self, kernel: K) {
         kernel.compute(self);
     }
 }

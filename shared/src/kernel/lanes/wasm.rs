@@ -10,6 +10,7 @@ use super::{Kernel, Lanes};
 pub(super) struct Simd128;
 
 impl Lanes for Simd128 {
+    type Scalar = f32;
     type Vector = v128;
     const LEN: usize = 4;
     // Engines have the 16 registers of x86-64: larger tiles spill.
@@ -67,7 +68,7 @@ impl Lanes for Simd128 {
     // Never inlined: engines optimise function by function, and a small one that is entered often reaches the
     // optimising compiler early in the first call.
     #[inline(never)]
-    fn run<K: Kernel>(self, kernel: K) {
+    fn run<K: Kernel<f32>>(self, kernel: K) {
         kernel.compute(self);
     }
 }

@@ -30,6 +30,7 @@ macro_rules! lanes {
     ($lanes:ty, $features:literal, $vector:ty, len $len:literal, tile $rows:literal x $vectors:literal,
      $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $max:ident) => {
         impl Lanes for $lanes {
+            type Scalar = f32;
             type Vector = $vector;
             const LEN: usize = $len;
             const TILE_ROWS: usize = $rows;
@@ -86,9 +87,9 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            fn run<K: Kernel>(self, kernel: K) {
+            fn run<K: Kernel<f32>>(self, kernel: K) {
                 #[target_feature(enable = $features)]
-                fn enter<K: Kernel>(lanes: $lanes, kernel: K) {
+                fn enter<K: Kernel<f32>>(lanes: $lanes, kernel: K) {
                     kernel.compute(lanes);
                 }
                 // SAFETY: as for `splat`.
