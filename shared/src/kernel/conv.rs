@@ -177,7 +177,7 @@ fn direct(simd: Simd, shape: ConvShape, input: Layout, output: Layout, weight: &
     let ConvShape { in_channels, kernel, stride, padding, .. } = shape;
     let piece = (kernel - 1) * input.stride + in_channels;
     let segments = (0..kernel).map(|ky| Segment { at: ky * input.row_stride(), len: piece });
-    let blocks = k_blocks(simd, segments);
+    let blocks = k_blocks(simd.panel_width(), segments);
     let packed = PackedMatrix::new(simd, kernel * piece, shape.out_channels, |k, n| {
         let (ky, within) = (k / piece, k % piece);
         let (kx, channel) = (within / input.stride, within % input.stride);

@@ -124,7 +124,7 @@ pub fn gemm(
     assert!(c_stride >= b.columns, "rows of the output overlap");
     let count = if c.len() < b.columns { 0 } else { (c.len() - b.columns) / c_stride + 1 };
     let rows = Strided { count, a: a_stride, c: c_stride };
-    let blocks = k_blocks(b.simd, [Segment { at: 0, len: b.rows }]);
+    let blocks = k_blocks(b.simd.panel_width(), [Segment { at: 0, len: b.rows }]);
     b.simd.run(Product { a, rows, blocks: &blocks, b, bias, c, base, activation });
 }
 
@@ -187,8 +187,8 @@ pub(crate) struct Segment {
 }
 
 /// Cuts the pieces of a row into blocks whose part of a panel fits the first-level cache.
-pub(crate) fn k_blocks(simd: Simd, segments: impl IntoIterator<Item = Segment>) -> Vec<Vec<Segment>> {
-    let most = PANEL_BYTES / size_of::<f32>() / simd.panel_width();
+pub(crate) fn k_blocks(panel_width: usize, segments: impl IntoIterator<Item = Segment>) -> Vec<Vec<Segment>> {
+    let most = PANEL_BYTES / size_of::<f32>() / panel_width;
     let mut blocks: Vec<Vec<Segment>> = Vec::new();
     let mut room = 0;
     for segment in segments {
@@ -438,12 +438,12 @@ mod tests {
     fn blocks_cover_every_element_once_in_order() {
         for simd in Simd::available() {
             let segments = [Segment { at: 0, len: 21 }, Segment { at: 100, len: 21 }, Segment { at: 500, len: 5000 }];
-            let parts: Vec<Segment> = k_blocks(simd, segments).concat();
+            let parts: Vec<Segment> = k_blocks(simd.panel_width(), segments).concat();
             let elements =
                 |parts: &[Segment]| -> Vec<usize> { parts.iter().flat_map(|s| s.at..s.at + s.len).collect() };
             assert_eq!(elements(&parts), elements(&segments));
             let most = PANEL_BYTES / 4 / simd.panel_width();
-            for block in k_blocks(simd, segments) {
+            for block in k_blocks(simd.panel_width(), segments) {
                 assert!(block.iter().map(|segment| segment.len).sum::<usize>() <= most);
             }
         }

@@ -45,6 +45,8 @@ pub(crate) trait Lanes: Copy {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The greater of both; NaN where `b` is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `value` where `gate` is positive, else 0.
+    fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
     /// Runs a kernel in a function of its own that is compiled with these instructions.
     fn run<K: Kernel<Self::Scalar>>(self, kernel: K);
 }
@@ -162,6 +164,8 @@ impl std::fmt::Debug for Simd {
 mod tests {
     use super::*;
 
+    const OPERATIONS: usize = 7;
+
     struct Arithmetic<'a> {
         a: &'a [f32],
         b: &'a [f32],
@@ -179,6 +183,7 @@ mod tests {
                 lanes.mul(a, b),
                 lanes.mul_add(a, b, lanes.splat(1.0)),
                 lanes.max(a, b),
+                lanes.where_positive(a, b),
             ];
             for (to, vector) in self.out.chunks_exact_mut(L::LEN).zip(results) {
                 lanes.store(to, vector);
@@ -192,12 +197,13 @@ mod tests {
         let b: Vec<f32> = (0..16).map(|i| 3.0 - (i * i % 5) as f32).collect();
         for simd in Simd::available() {
             let len = simd.lanes();
-            let mut out = vec![0.0; 6 * len];
+            let mut out = vec![0.0; OPERATIONS * len];
             simd.run(Arithmetic { a: &a, b: &b, out: &mut out });
             for i in 0..len {
                 let (x, y) = (a[i], b[i]);
-                let expected = [2.5, x + y, x - y, x * y, x * y + 1.0, x.max(y)];
-                let found: Vec<f32> = (0..6).map(|op| out[op * len + i]).collect();
+                let gated = if x > 0.0 { y } else { 0.0 };
+                let expected = [2.5, x + y, x - y, x * y, x * y + 1.0, x.max(y), gated];
+                let found: Vec<f32> = (0..OPERATIONS).map(|op| out[op * len + i]).collect();
                 assert_eq!(found, expected, "{simd:?}, lane {i}");
             }
         }
@@ -208,9 +214,9 @@ mod tests {
         let (zero, nan) = ([0.0; 16], [f32::NAN; 16]);
         for simd in Simd::available() {
             let len = simd.lanes();
-            let mut out = vec![0.0; 6 * len];
+            let mut out = vec![0.0; OPERATIONS * len];
             simd.run(Arithmetic { a: &zero, b: &nan, out: &mut out });
-            assert!(out[5 * len..].iter().all(|value| value.is_nan()), "{simd:?}");
+            assert!(out[5 * len..6 * len].iter().all(|value| value.is_nan()), "{simd:?}");
         }
     }
 }

@@ -4,24 +4,21 @@
 //! machine has; each kernel is written once and compiled for all of them. Sizes are checked when weights are packed;
 //! after that a kernel cannot fail.
 //!
-//! For training, which also wants 64 bits and gradients, images are `[C, H, W]`: [`im2col`] and [`strided`], spread over
-//! a [`batch`].
+//! For training, which also wants 64 bits, gradients and whole batches, there is [`train`], on the same lanes.
 
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled with the instructions chosen at run time")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must unroll, and index several of them at once")]
 
-pub(crate) mod batch;
 mod buffer;
 mod conv;
 mod gemm;
-pub(crate) mod im2col;
 mod lanes;
 mod layout;
 #[cfg(test)]
 pub(crate) mod naive;
 mod pool;
 pub(crate) mod real;
-pub(crate) mod strided;
+pub(crate) mod train;
 mod winograd;
 
 pub(crate) use buffer::Buffer;

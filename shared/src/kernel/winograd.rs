@@ -15,11 +15,11 @@ use super::real::Real;
 use crate::error::{Error, Result};
 
 /// Side of the outputs of a tile.
-const OUT: usize = 4;
+pub(super) const OUT: usize = 4;
 /// Side of the inputs of a tile.
-const IN: usize = 6;
+pub(super) const IN: usize = 6;
 /// Elements of a transformed tile.
-const POINTS: usize = IN * IN;
+pub(super) const POINTS: usize = IN * IN;
 
 /// Floats of transformed inputs that stay in the second-level cache.
 const BLOCK_FLOATS: usize = 150_000;
@@ -103,7 +103,7 @@ impl Winograd {
         let tiles = columns * input.height.div_ceil(OUT);
         let most = (BLOCK_FLOATS / (POINTS * input.stride)).max(LEAST_TILES);
         let block = tiles.div_ceil(tiles.div_ceil(most));
-        let segments = k_blocks(simd, [Segment { at: 0, len: c_in }]);
+        let segments = k_blocks(simd.panel_width(), [Segment { at: 0, len: c_in }]);
         Ok(Self { simd, input, output, columns, tiles, block, weights, segments })
     }
 

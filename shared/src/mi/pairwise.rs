@@ -3,8 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 
-use crate::kernel::batch;
 use crate::kernel::real::Real;
+use crate::kernel::train::batch;
 use crate::nn::storage::{for_real, slice, with_slice};
 
 /// `a`: `[M_a, C]` and `b`: `[M_b, C]` to `[M_a, M_b, C]`.

@@ -123,10 +123,10 @@ impl CrossModalClassifier {
     ) -> Result<CrossModalLosses> {
         let text = self.text.forward_t(reports, true)?;
         let joint = self.joint.forward(&image.global, &text.global)?; // [N, joint]
-        let image_local = image.local.flatten_from(2)?; // [N, C, L]
-        let all = vec![image_local.dim(2)?; image_local.dim(0)?];
+        let image_local = image.local.flatten(1, 2)?; // [N, L, C]
+        let all = vec![image_local.dim(1)?; image_local.dim(0)?];
         let image_local = select_locations(&image_local, &all, self.locations.min(all[0]), rng)?; // [N, S, C]
-        let text_locations = self.locations.min(text.local.dim(2)?);
+        let text_locations = self.locations.min(text.local.dim(1)?);
         let text_local = select_locations(&text.local, &text.lens, text_locations, rng)?; // [N, S, C]
         Ok(CrossModalLosses {
             local_local: jsd_loss(&self.local_local.scores(&image_local, &text_local)?, negatives)?,

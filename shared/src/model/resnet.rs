@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::batch_norm::Activation;
-use crate::nn::{BatchNorm, Conv2d, ConvSpec, Linear, add_relu, global_average_pool, max_pool2d};
+use crate::nn::{ConvNorm, ConvSpec, Linear, global_average_pool, max_pool2d};
 
 /// Which of the standard layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,23 +105,6 @@ impl ResNetConfig {
     }
 }
 
-/// Convolution and the batch norm behind it.
-#[derive(Debug, Clone)]
-struct ConvNorm {
-    conv: Conv2d,
-    norm: BatchNorm,
-}
-
-impl ConvNorm {
-    fn new(c_in: usize, c_out: usize, spec: ConvSpec, conv: &VarBuilder<'_>, norm: &VarBuilder<'_>) -> Result<Self> {
-        Ok(Self { conv: Conv2d::new(c_in, c_out, spec, conv)?, norm: BatchNorm::new(c_out, norm)? })
-    }
-
-    fn forward_t(&self, x: &Tensor, activation: Activation, train: bool) -> Result<Tensor> {
-        Ok(self.norm.forward_t(&self.conv.forward(x)?, activation, train)?)
-    }
-}
-
 /// Residual block: basic (two 3x3) or bottleneck (1x1, 3x3, 1x1).
 #[derive(Debug, Clone)]
 struct Block {
@@ -144,26 +127,25 @@ impl Block {
             .map(|(i, (from, to, spec))| {
                 ConvNorm::new(from, to, spec, &vb.pp(format!("conv{i}")), &vb.pp(format!("bn{i}")))
             })
-            .collect::<Result<_>>()?;
+            .collect::<candle_core::Result<_>>()?;
         let downsample = (stride != 1 || c_in != c_out)
             .then(|| ConvNorm::new(c_in, c_out, spec(1, stride), &vb.pp("downsample.0"), &vb.pp("downsample.1")))
             .transpose()?;
         Ok(Self { convs, downsample })
     }
 
-    /// `[N, C_in, H, W]` to `[N, C_out, ceil(H / stride), ceil(W / stride)]`.
+    /// `[N, H, W, C_in]` to `[N, ceil(H / stride), ceil(W / stride), C_out]`.
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let skip = match &self.downsample {
             Some(downsample) => downsample.forward_t(x, Activation::Linear, train)?,
             None => x.clone(),
         };
-        let last = self.convs.len() - 1;
+        let (last, inner) = self.convs.split_last().ok_or_else(|| candle_core::Error::msg("a block without layers"))?;
         let mut y = x.clone();
-        for (i, conv) in self.convs.iter().enumerate() {
-            let activation = if i == last { Activation::Linear } else { Activation::Relu };
-            y = conv.forward_t(&y, activation, train)?;
+        for conv in inner {
+            y = conv.forward_t(&y, Activation::Relu, train)?;
         }
-        Ok(add_relu(&y, &skip)?)
+        Ok(last.forward_add_relu_t(&y, &skip, train)?)
     }
 }
 
@@ -198,16 +180,17 @@ impl ResNet {
         Ok(Self { stem, stem_pool: config.stem_pool, blocks })
     }
 
-    /// `[N, C_in, H, W]` to the local features `Λ_I`: `[N, C, H', W']`, where `C` is
+    /// `[N, C_in, H, W]` to the local features `Λ_I`: `[N, H', W', C]`, where `C` is
     /// [`ResNetConfig::out_channels`] and the sides shrink 32-fold with the stem's pool, 16-fold without.
     ///
     /// # Errors
     ///
     /// If the image has other channels or is too small.
     pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let mut y = self.stem.forward_t(x, Activation::Relu, train)?; // [N, width, H/2, W/2]
+        let x = x.permute((0, 2, 3, 1))?.contiguous()?; // [N, H, W, C_in]
+        let mut y = self.stem.forward_t(&x, Activation::Relu, train)?; // [N, H/2, W/2, width]
         if self.stem_pool {
-            y = max_pool2d(&y, ConvSpec { kernel: 3, stride: 2, padding: 1 })?; // [N, width, H/4, W/4]
+            y = max_pool2d(&y, ConvSpec { kernel: 3, stride: 2, padding: 1 })?; // [N, H/4, W/4, width]
         }
         for block in &self.blocks {
             y = block.forward_t(&y, train)?;
@@ -219,7 +202,7 @@ impl ResNet {
 /// What an image encoder says of a batch of images.
 #[derive(Debug, Clone)]
 pub struct ImageOutput {
-    /// Local features `Λ_I`: `[N, C, H', W']`.
+    /// Local features `Λ_I`: `[N, H', W', C]`.
     pub local: Tensor,
     /// Global features `Γ_I`, their mean over the map: `[N, C]`.
     pub global: Tensor,
@@ -250,7 +233,7 @@ impl ImageClassifier {
     ///
     /// Those of [`ResNet::forward_t`].
     pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<ImageOutput> {
-        let local = self.encoder.forward_t(x, train)?; // [N, C, H', W']
+        let local = self.encoder.forward_t(x, train)?; // [N, H', W', C]
         let global = global_average_pool(&local)?; // [N, C]
         let logits = self.fc.forward(&global)?; // [N, K]
         Ok(ImageOutput { local, global, logits })

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::nn::batch_norm::Activation;
 use crate::nn::conv::conv_len;
-use crate::nn::{BatchNorm, Conv1d, ConvSpec, add_relu};
+use crate::nn::{BatchNorm, Conv1d, ConvSpec};
 use crate::prep::report::TokenBatch;
 
 /// Kernel and step of a block's first convolution.
@@ -58,19 +58,18 @@ impl Block {
         })
     }
 
-    /// `[N, C_in, T]` to `[N, C_out, ceil(T / 2)]`.
+    /// `[N, T, C_in]` to `[N, ceil(T / 2), C_out]`.
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let skip = self.shortcut_bn.forward_t(&self.shortcut.forward(x)?, Activation::Linear, train)?;
         let y = self.bn1.forward_t(&self.conv1.forward(x)?, Activation::Relu, train)?;
-        let y = self.bn2.forward_t(&self.conv2.forward(&y)?, Activation::Linear, train)?;
-        Ok(add_relu(&y, &skip)?)
+        Ok(self.bn2.forward_add_relu_t(&self.conv2.forward(&y)?, &skip, train)?)
     }
 }
 
 /// What the text encoder says of a batch of reports.
 #[derive(Debug, Clone)]
 pub struct TextOutput {
-    /// Local features `Λ_T`: `[N, C, L]`.
+    /// Local features `Λ_T`: `[N, L, C]`.
     pub local: Tensor,
     /// Positions of each report that are not padding, at least 1: the first so many of `L`.
     pub lens: Vec<usize>,
@@ -115,22 +114,22 @@ impl TextCnn {
         let words = self.embedding.index_select(&ids, 0)?.reshape((n, t, ()))?; // [N, T, word_dim]
         let mask = prefix_mask(&tokens.lens, t);
         let mask = Tensor::from_vec(mask, (n, t, 1), device)?.to_dtype(dtype)?;
-        let mut local = words.broadcast_mul(&mask)?.transpose(1, 2)?.contiguous()?; // [N, word_dim, T]
+        let mut local = words.broadcast_mul(&mask)?; // [N, T, word_dim]
         let mut lens = tokens.lens.clone();
         for block in &self.blocks {
-            local = block.forward_t(&local, train)?; // [N, C, L]
+            local = block.forward_t(&local, train)?; // [N, L, C]
             for len in &mut lens {
                 *len = conv_len(DOWN, *len);
             }
         }
-        let len = local.dim(2)?;
+        let len = local.dim(1)?;
         let weights: Vec<f32> = prefix_mask(&lens, len)
             .chunks_exact(len)
             .zip(&lens)
             .flat_map(|(row, &len)| row.iter().map(move |m| m / len as f32))
             .collect();
-        let weights = Tensor::from_vec(weights, (n, 1, len), device)?.to_dtype(DType::F32)?.to_dtype(dtype)?;
-        let global = local.broadcast_mul(&weights)?.sum(2)?; // [N, C]
+        let weights = Tensor::from_vec(weights, (n, len, 1), device)?.to_dtype(DType::F32)?.to_dtype(dtype)?;
+        let global = local.broadcast_mul(&weights)?.sum(1)?; // [N, C]
         Ok(TextOutput { local, lens, global })
     }
 }

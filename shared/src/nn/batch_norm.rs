@@ -1,14 +1,12 @@
-//! Batch normalization with running statistics, fused with the ReLU that follows it.
-
-use std::sync::{Mutex, PoisonError};
+//! Batch normalization with running statistics, fused with what follows it: a ReLU, or the end of a residual block.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, Var, WithDType, bail};
 use candle_nn::{Init, VarBuilder};
 
 use super::storage::{for_real, slice, with_slice};
-use crate::kernel::batch;
 use crate::kernel::real::Real;
+use crate::kernel::train::norm::{self, Affine, After, Backward, Gate};
 
 /// Added to the variance: PyTorch's default.
 pub const EPS: f64 = 1e-5;
@@ -24,7 +22,7 @@ pub enum Activation {
     Relu,
 }
 
-/// Batch normalization over all axes but the second.
+/// Batch normalization over all axes but the last.
 ///
 /// Tensors: `weight`, `bias`, `running_mean`, `running_var`, each `[C]`.
 #[derive(Debug, Clone)]
@@ -50,173 +48,160 @@ impl BatchNorm {
         })
     }
 
-    /// `[N, C, …]` to the same shape. In training, normalizes with the batch's own mean and variance and moves the
+    /// `[N, …, C]` to the same shape. In training, normalizes with the batch's own mean and variance and moves the
     /// running ones towards them; else uses the running ones.
     ///
     /// # Errors
     ///
     /// If the channels differ, or a training batch has a single value per channel.
     pub fn forward_t(&self, x: &Tensor, activation: Activation, train: bool) -> Result<Tensor> {
-        if train { self.normalize_batch(x, activation) } else { self.normalize_running(x, activation) }
+        let x = x.contiguous()?;
+        let op = Normalize { statistics: self.statistics(&x, train)?, activation };
+        x.apply_op2(&self.weight_and_bias()?, op)
     }
 
-    fn normalize_batch(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+    /// The end of a residual block: `max(0, y + skip)`, where `y` is what [`Self::forward_t`] gives.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::forward_t`], or if `skip` has another shape.
+    pub fn forward_add_relu_t(&self, x: &Tensor, skip: &Tensor, train: bool) -> Result<Tensor> {
         let x = x.contiguous()?;
-        let count = x.elem_count() / x.dim(1)?.max(1);
+        let op = Normalize { statistics: self.statistics(&x, train)?, activation: Activation::Relu };
+        x.apply_op3(&self.weight_and_bias()?, &skip.contiguous()?, op)
+    }
+
+    /// `[2, C]`
+    fn weight_and_bias(&self) -> Result<Tensor> {
+        Tensor::stack(&[&self.weight, &self.bias], 0)
+    }
+
+    fn statistics(&self, x: &Tensor, train: bool) -> Result<Statistics> {
+        let channels = x.dims().last().copied().unwrap_or_default();
+        if self.weight.dims() != [channels] || channels == 0 {
+            bail!("batch norm of {:?} channels was given {channels}", self.weight.dims());
+        }
+        if !train {
+            let values = |var: &Var| var.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>();
+            return Ok(Statistics {
+                mean: values(&self.running_mean)?,
+                var: values(&self.running_var)?,
+                from: Source::Running,
+            });
+        }
+        let count = x.elem_count() / channels;
         if count < 2 {
             bail!("batch norm cannot train on {count} value per channel; use a larger batch");
         }
-        let stats = for_real!(x.dtype(), T => with_slice::<T, _>(&x, |values| Ok(Statistics::of(values, x.dims())))?);
-        self.update_running(&stats, count, x.dtype())?;
-        x.apply_op3(&self.weight, &self.bias, Normalize { activation, stats, sums: Mutex::default() })
-    }
-
-    fn update_running(&self, stats: &Statistics, count: usize, dtype: candle_core::DType) -> Result<()> {
+        let (mean, var) = for_real!(x.dtype(), T => with_slice::<T, _>(x, |x| Ok(norm::statistics(x, channels))))?;
         let unbiased = count as f64 / (count - 1) as f64;
-        let blend = |var: &Var, batch: Vec<f64>| -> Result<()> {
-            let batch = Tensor::from_vec(batch, var.shape(), var.device())?.to_dtype(dtype)?;
-            var.set(&((var.as_detached_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)
+        let blend = |running: &Var, batch: Vec<f64>| -> Result<()> {
+            let batch = Tensor::from_vec(batch, channels, x.device())?.to_dtype(x.dtype())?;
+            running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)
         };
-        blend(&self.running_mean, stats.mean.clone())?;
-        blend(&self.running_var, stats.var.iter().map(|v| v * unbiased).collect())
-    }
-
-    fn normalize_running(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let channels = x.dim(1)?;
-        let mut shape = vec![1; x.rank()];
-        shape[1] = channels;
-        let scale = (&self.weight / (self.running_var.as_tensor() + EPS)?.sqrt()?)?;
-        let shift = (&self.bias - (self.running_mean.as_tensor() * &scale)?)?;
-        let y = x.broadcast_mul(&scale.reshape(shape.clone())?)?.broadcast_add(&shift.reshape(shape)?)?;
-        match activation {
-            Activation::Linear => Ok(y),
-            Activation::Relu => y.relu(),
-        }
+        blend(&self.running_mean, mean.clone())?;
+        blend(&self.running_var, var.iter().map(|v| v * unbiased).collect())?;
+        Ok(Statistics { mean, var, from: Source::Batch(count) })
     }
 }
 
-/// Mean and variance of each channel of a batch.
+/// Mean and biased variance of each channel.
 #[derive(Debug, Clone)]
 struct Statistics {
     mean: Vec<f64>,
-    /// Biased: divided by the count.
     var: Vec<f64>,
+    from: Source,
 }
 
-/// Sums over `f(x)` of one channel, in eight interleaved lanes of `T` per image so that the compiler can use SIMD.
-fn channel_sums<T: Real>(dims: &[usize], channel: usize, f: impl Fn(usize) -> [T; 2]) -> [f64; 2] {
-    let (n, c, plane) = (dims[0], dims[1], dims[2..].iter().product::<usize>());
-    let mut total = [0f64; 2];
-    for i in 0..n {
-        let start = (i * c + channel) * plane;
-        let mut lanes = [[T::default(); 8]; 2];
-        for at in start..start + plane {
-            let value = f(at);
-            let lane = (at - start) % 8;
-            lanes[0][lane] += value[0];
-            lanes[1][lane] += value[1];
-        }
-        for (sum, lanes) in total.iter_mut().zip(lanes) {
-            *sum += lanes.iter().map(|v| v.to_f64()).sum::<f64>();
-        }
-    }
-    total
-}
-
-impl Statistics {
-    fn of<T: Real>(x: &[T], dims: &[usize]) -> Self {
-        let count = (x.len() / dims[1].max(1)) as f64;
-        let plane = dims[2..].iter().product::<usize>();
-        let (mean, var) = batch::map(dims[1], |c| {
-            // Around a value of the channel: large means do not eat the variance's digits.
-            let centre = x[c * plane];
-            let [sum, squares] = channel_sums(dims, c, |at| {
-                let mut d = x[at];
-                d -= centre;
-                [d, d * d]
-            });
-            let offset = sum / count;
-            (centre.to_f64() + offset, (squares / count - offset * offset).max(0.0))
-        })
-        .into_iter()
-        .unzip();
-        Self { mean, var }
-    }
+/// What they were taken from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The batch itself, of so many values per channel: they depend on it.
+    Batch(usize),
+    /// Earlier batches.
+    Running,
 }
 
 struct Normalize {
+    statistics: Statistics,
     activation: Activation,
-    stats: Statistics,
-    /// Gradients of weight and bias, kept from the pass that needs them for the input's gradient.
-    sums: Mutex<Vec<[f64; 2]>>,
 }
 
 impl Normalize {
-    /// Inverse standard deviation of a channel.
-    fn inv_std(&self, channel: usize) -> f64 {
-        1.0 / (self.stats.var[channel] + EPS).sqrt()
+    /// The function per channel, from weight and bias one after the other.
+    fn affine<T: Real>(&self, weight_and_bias: &[T]) -> Affine<T> {
+        let (weight, bias) = weight_and_bias.split_at(self.statistics.mean.len());
+        Affine {
+            mean: self.statistics.mean.iter().map(|&mean| T::of(mean)).collect(),
+            scale: weight.iter().zip(self.inv_std()).map(|(w, inv_std)| T::of(w.to_f64() * inv_std)).collect(),
+            bias: bias.to_vec(),
+        }
     }
 
-    fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T], dims: &[usize]) -> Vec<T> {
-        let plane = dims[2..].iter().product::<usize>();
-        let mut y = vec![T::default(); x.len()];
-        let zero = T::default();
-        batch::for_each_chunk(&mut y, plane, |i, y| {
-            let c = i % dims[1];
-            let scale = weight[c].to_f64() * self.inv_std(c);
-            let (scale, mean, bias) = (T::of(scale), T::of(self.stats.mean[c]), bias[c]);
-            for (y, x) in y.iter_mut().zip(&x[i * plane..]) {
-                let mut centred = *x;
-                centred -= mean;
-                let mut value = centred * scale;
-                value += bias;
-                *y = if self.activation == Activation::Relu && value < zero { zero } else { value };
-            }
-        });
-        y
+    /// Inverse standard deviation of each channel.
+    fn inv_std(&self) -> impl Iterator<Item = f64> {
+        self.statistics.var.iter().map(|var| 1.0 / (var + EPS).sqrt())
     }
 
-    /// Gradient of the input; leaves those of weight and bias in `sums`.
-    fn backward<T: Real>(&self, x: &[T], weight: &[T], y: &[T], dy: &[T], dims: &[usize]) -> Vec<T> {
-        let plane = dims[2..].iter().product::<usize>();
-        let count = (x.len() / dims[1].max(1)) as f64;
-        let zero = T::default();
-        let relu = self.activation == Activation::Relu;
-        let through = |at: usize| if relu && y[at] <= zero { zero } else { dy[at] };
-        let sums = batch::map(dims[1], |c| {
-            let mean = T::of(self.stats.mean[c]);
-            let [weighted, plain] = channel_sums(dims, c, |at| {
-                let mut centred = x[at];
-                centred -= mean;
-                [through(at) * centred, through(at)]
-            });
-            [weighted * self.inv_std(c), plain]
-        });
-        let mut dx = vec![zero; x.len()];
-        batch::for_each_chunk(&mut dx, plane, |i, dx| {
-            let c = i % dims[1];
-            let inv_std = self.inv_std(c);
-            let scale = T::of(weight[c].to_f64() * inv_std);
-            let (mean, constant) = (T::of(self.stats.mean[c]), T::of(sums[c][1] / count));
-            let slope = T::of(sums[c][0] / count * inv_std);
-            for (j, dx) in dx.iter_mut().enumerate() {
-                let at = i * plane + j;
-                let mut centred = x[at];
-                centred -= mean;
-                let mut g = through(at);
-                g -= constant;
-                g -= centred * slope;
-                *dx = g * scale;
+    /// Gradients of the input, of weight and bias, and of a skip connection.
+    fn backward<T: Real>(&self, x: &[T], weight_and_bias: &[T], dy: &[T], gate: Gate<'_, T>) -> Gradients<T> {
+        let affine = self.affine(weight_and_bias);
+        let sums = norm::gradient_sums(x, dy, &affine, gate);
+        let (mut dw, db): (Vec<T>, Vec<T>) =
+            sums.iter().zip(self.inv_std()).map(|([w, b], inv_std)| (T::of(w * inv_std), T::of(*b))).unzip();
+        dw.extend(db);
+        let backward = match self.statistics.from {
+            Source::Running => {
+                Backward { constant: vec![T::default(); sums.len()], slope: vec![T::default(); sums.len()] }
             }
-        });
-        *self.sums.lock().unwrap_or_else(PoisonError::into_inner) = sums;
-        dx
+            Source::Batch(count) => Backward {
+                constant: sums.iter().map(|[_, plain]| T::of(plain / count as f64)).collect(),
+                slope: sums
+                    .iter()
+                    .zip(self.inv_std())
+                    .map(|([weighted, _], inv_std)| T::of(weighted / count as f64 * inv_std * inv_std))
+                    .collect(),
+            },
+        };
+        let (dx, dskip) = norm::input_gradient(x, dy, &affine, gate, &backward);
+        Gradients { dx, weight_and_bias: dw, dskip }
+    }
+}
+
+struct Gradients<T> {
+    dx: Vec<T>,
+    weight_and_bias: Vec<T>,
+    dskip: Option<Vec<T>>,
+}
+
+impl CustomOp2 for Normalize {
+    fn name(&self) -> &'static str {
+        "batch-norm"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let after = self.activation;
+        for_real!(x.dtype(), T => {
+            let affine = self.affine::<T>(slice(w, wl)?);
+            let after = match after { Activation::Linear => After::Nothing, Activation::Relu => After::Relu };
+            let y = norm::apply(slice(x, xl)?, &affine, after);
+            Ok((T::to_cpu_storage_owned(y), xl.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| {
+            let gate = match self.activation { Activation::Linear => Gate::Everywhere, Activation::Relu => Gate::Positive };
+            let gradients = self.backward(xs, ws, dys, gate);
+            let dx = Tensor::from_vec(gradients.dx, x.shape(), x.device())?;
+            Ok((Some(dx), Some(Tensor::from_vec(gradients.weight_and_bias, w.shape(), w.device())?)))
+        }))))
     }
 }
 
 impl CustomOp3 for Normalize {
     fn name(&self) -> &'static str {
-        "batch-norm"
+        "batch-norm-add-relu"
     }
 
     fn cpu_fwd(
@@ -225,15 +210,15 @@ impl CustomOp3 for Normalize {
         xl: &Layout,
         w: &CpuStorage,
         wl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
+        skip: &CpuStorage,
+        sl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let channels = xl.dims()[1];
-        if wl.dims() != [channels] || bl.dims() != [channels] {
-            bail!("batch norm of {:?} channels was given {channels}", wl.dims());
+        if xl.shape() != sl.shape() {
+            bail!("residual sum of {:?} and {:?}", xl.shape(), sl.shape());
         }
         for_real!(x.dtype(), T => {
-            let y = self.forward::<T>(slice(x, xl)?, slice(w, wl)?, slice(b, bl)?, xl.dims());
+            let affine = self.affine::<T>(slice(w, wl)?);
+            let y = norm::apply(slice(x, xl)?, &affine, After::AddRelu(slice(skip, sl)?));
             Ok((T::to_cpu_storage_owned(y), xl.shape().clone()))
         })
     }
@@ -242,22 +227,19 @@ impl CustomOp3 for Normalize {
         &self,
         x: &Tensor,
         w: &Tensor,
-        b: &Tensor,
+        skip: &Tensor,
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        for_real!(x.dtype(), T => {
-            let dx = with_slice::<T, _>(x, |xs| {
-                with_slice::<T, _>(w, |ws| {
-                    with_slice::<T, _>(y, |ys| with_slice::<T, _>(dy, |dys| Ok(self.backward(xs, ws, ys, dys, x.dims()))))
-                })
-            })?;
-            let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-            let column = |i: usize| sums.iter().map(|s| T::of(s[i])).collect::<Vec<T>>();
-            let dw = Tensor::from_vec(column(0), w.shape(), w.device())?;
-            let db = Tensor::from_vec(column(1), b.shape(), b.device())?;
-            Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), Some(dw), Some(db)))
-        })
+        for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| {
+            with_slice::<T, _>(y, |ys| with_slice::<T, _>(dy, |dys| {
+                let Gradients { dx, weight_and_bias, dskip } = self.backward(xs, ws, dys, Gate::Output(ys));
+                let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
+                let dw = Tensor::from_vec(weight_and_bias, w.shape(), w.device())?;
+                let dskip = dskip.map(|dskip| Tensor::from_vec(dskip, skip.shape(), skip.device())).transpose()?;
+                Ok((Some(dx), Some(dw), dskip))
+            }))
+        })))
     }
 }
 
@@ -276,19 +258,41 @@ mod tests {
             weight: weight.clone(),
             bias: bias.clone(),
             running_mean: Var::from_tensor(&zeros)?,
-            running_var: Var::from_tensor(&zeros.ones_like()?)?,
+            running_var: Var::from_tensor(&(zeros.ones_like()? * 2.0)?)?,
         })
     }
 
     #[test]
     fn gradients_equal_finite_differences() -> Result<()> {
-        for (i, shape) in [vec![3, 2, 5, 7], vec![4, 3, 9], vec![5, 4]].into_iter().enumerate() {
-            let c = shape[1];
-            let inputs = [random(shape, i as u64)?, (random(c, 9)? + 1.5)?, random(c, 10)?];
-            for activation in [Activation::Linear, Activation::Relu] {
-                check(&inputs, |v| layer(&v[1], &v[2])?.forward_t(&v[0], activation, true))?;
+        for (i, shape) in [vec![3, 5, 7, 2], vec![4, 9, 3], vec![5, 11]].into_iter().enumerate() {
+            let c = shape[shape.len() - 1];
+            let inputs = [random(shape.clone(), i as u64)?, (random(c, 9)? + 1.5)?, random(c, 10)?];
+            for train in [true, false] {
+                for activation in [Activation::Linear, Activation::Relu] {
+                    check(&inputs, |v| layer(&v[1], &v[2])?.forward_t(&v[0], activation, train))?;
+                }
+                let [x, weight, bias] = inputs.clone();
+                check(&[x, weight, bias, random(shape.clone(), 20)?], |v| {
+                    layer(&v[1], &v[2])?.forward_add_relu_t(&v[0], &v[3], train)
+                })?;
             }
+            // One tensor normalized and skipped.
+            check(&inputs, |v| layer(&v[1], &v[2])?.forward_add_relu_t(&v[0], &v[0], true))?;
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_a_block_is_the_sum_of_its_parts() -> Result<()> {
+        let bn = layer(&(random(5, 1)? + 1.0)?, &random(5, 2)?)?;
+        let (x, skip) = (random((2, 3, 4, 5), 3)?, random((2, 3, 4, 5), 4)?);
+        for train in [true, false] {
+            let parts = (bn.forward_t(&x, Activation::Linear, train)? + &skip)?.relu()?;
+            let y = bn.forward_add_relu_t(&x, &skip, train)?;
+            // The running statistics have moved between the two only in training, where they are not used.
+            assert!((parts - y)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-12);
+        }
+        assert!(bn.forward_add_relu_t(&x, &random((2, 3, 5, 4), 1)?, true).is_err());
         Ok(())
     }
 
@@ -296,7 +300,7 @@ mod tests {
     fn training_normalizes_and_running_statistics_follow() -> Result<()> {
         let parameters = Parameters::new(0);
         let bn = BatchNorm::new(3, &parameters.builder(DType::F32, &candle_core::Device::Cpu))?;
-        let x = ((random((8, 3, 4, 4), 5)? * 3.0)? + 100.0)?.to_dtype(DType::F32)?;
+        let x = ((random((8, 4, 4, 3), 5)? * 3.0)? + 100.0)?.to_dtype(DType::F32)?;
         let y = bn.forward_t(&x, Activation::Linear, true)?;
         let mean = y.mean_all()?.to_scalar::<f32>()?;
         let var = y.sqr()?.mean_all()?.to_scalar::<f32>()?;
@@ -312,9 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn a_single_value_per_channel_is_refused() -> Result<()> {
-        let (w, b) = (random(2, 0)?, random(2, 1)?);
-        assert!(layer(&w, &b)?.forward_t(&random((1, 2), 3)?, Activation::Linear, true).is_err());
+    fn what_cannot_be_normalized_is_refused() -> Result<()> {
+        let bn = layer(&random(2, 0)?, &random(2, 1)?)?;
+        assert!(bn.forward_t(&random((1, 2), 3)?, Activation::Linear, true).is_err());
+        assert!(bn.forward_t(&random((4, 3), 3)?, Activation::Linear, true).is_err());
         Ok(())
     }
 }

@@ -1,15 +1,13 @@
-//! Convolution in one and two dimensions, without bias (batch norm follows) and with a fast backward pass.
+//! Convolution in one and two dimensions and transposed convolution, channels last, each with a backward pass of its own.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Module, Result, Shape, Tensor, WithDType, bail};
-use candle_nn::VarBuilder;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Module, Result, Shape, Tensor, WithDType, bail};
 use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
+use candle_nn::VarBuilder;
 
 use super::storage::{for_real, slice, with_slice};
-use crate::kernel::batch;
-use crate::kernel::im2col::{Window, col2im, im2col};
-use crate::kernel::real::Real;
-use crate::kernel::strided::{Order, Store, matmul};
+use crate::kernel::train::conv::{Conv, Unfit, add_bias, bias_gradient};
+use crate::kernel::train::window::Window;
 
 /// Kernel size, step and padding, the same along every axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +20,15 @@ pub struct ConvSpec {
     pub padding: usize,
 }
 
+/// Whether a layer adds a bias per channel; batch norm has one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bias {
+    /// None.
+    Without,
+    /// A vector `bias`.
+    With,
+}
+
 /// He et al. 2015 normal, fan out: torchvision's start for ResNets.
 const KAIMING: Init =
     Init::Kaiming { dist: NormalOrUniform::Normal, fan: FanInOut::FanOut, non_linearity: NonLinearity::ReLU };
@@ -30,26 +37,33 @@ const KAIMING: Init =
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     weight: Tensor,
+    bias: Option<Tensor>,
     spec: ConvSpec,
 }
 
 impl Conv2d {
-    /// Takes `weight`: `[c_out, c_in, kernel, kernel]` from the builder.
+    /// Takes `weight`: `[c_out, c_in, kernel, kernel]` and, with a bias, `bias`: `[c_out]` from the builder.
     ///
     /// # Errors
     ///
-    /// If the builder has no such tensor.
-    pub fn new(c_in: usize, c_out: usize, spec: ConvSpec, vb: &VarBuilder<'_>) -> Result<Self> {
+    /// If the builder lacks a tensor.
+    pub fn new(c_in: usize, c_out: usize, spec: ConvSpec, bias: Bias, vb: &VarBuilder<'_>) -> Result<Self> {
         let weight = vb.get_with_hints((c_out, c_in, spec.kernel, spec.kernel), "weight", KAIMING)?;
-        Ok(Self { weight, spec })
+        Ok(Self { weight, bias: bias.get(c_out, vb)?, spec })
+    }
+}
+
+impl Bias {
+    fn get(self, c_out: usize, vb: &VarBuilder<'_>) -> Result<Option<Tensor>> {
+        (self == Self::With).then(|| vb.get_with_hints(c_out, "bias", Init::Const(0.0))).transpose()
     }
 }
 
 impl Module for Conv2d {
-    /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
+    /// `[N, H, W, C_in]` to `[N, H', W', C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
-        conv2d(x, &self.weight, [stride; 2], [padding; 2])
+        conv2d(x, &self.weight, self.bias.as_ref(), [stride; 2], [padding; 2])
     }
 }
 
@@ -73,220 +87,240 @@ impl Conv1d {
 }
 
 impl Module for Conv1d {
-    /// `[N, C_in, T]` to `[N, C_out, T']`.
+    /// `[N, T, C_in]` to `[N, T', C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
         let weight = self.weight.unsqueeze(2)?; // [C_out, C_in, 1, kernel]
-        conv2d(&x.unsqueeze(2)?, &weight, [1, stride], [0, padding])?.squeeze(2)
+        conv2d(&x.unsqueeze(1)?, &weight, None, [1, stride], [0, padding])?.squeeze(1)
     }
 }
 
-/// Cross-correlation of `x`: `[N, C_in, H, W]` with `weight`: `[C_out, C_in, k_h, k_w]`, f32 or f64.
+/// Transposed convolution in two dimensions: the gradient of a convolution as a layer, which enlarges.
+#[derive(Debug, Clone)]
+pub struct ConvTranspose2d {
+    weight: Tensor,
+    bias: Tensor,
+    spec: ConvSpec,
+}
+
+impl ConvTranspose2d {
+    /// Takes `weight`: `[c_in, c_out, kernel, kernel]` and `bias`: `[c_out]` from the builder, as PyTorch has them.
+    ///
+    /// # Errors
+    ///
+    /// If the builder lacks a tensor.
+    pub fn new(c_in: usize, c_out: usize, spec: ConvSpec, vb: &VarBuilder<'_>) -> Result<Self> {
+        // Each output is made of one pixel per step: fan in for the purpose of its scale.
+        let fan_in = c_in * spec.kernel.div_ceil(spec.stride.max(1)).pow(2);
+        let init = Init::Randn { mean: 0.0, stdev: (2.0 / fan_in.max(1) as f64).sqrt() };
+        Ok(Self {
+            weight: vb.get_with_hints((c_in, c_out, spec.kernel, spec.kernel), "weight", init)?,
+            bias: vb.get_with_hints(c_out, "bias", Init::Const(0.0))?,
+            spec,
+        })
+    }
+}
+
+impl Module for ConvTranspose2d {
+    /// `[N, H, W, C_in]` to `[N, (H - 1)·stride + kernel - 2·padding, …, C_out]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let ConvSpec { stride, padding, .. } = self.spec;
+        conv_transpose2d(x, &self.weight, &self.bias, [stride; 2], [padding; 2])
+    }
+}
+
+/// Cross-correlation of `x`: `[N, H, W, C_in]` with `weight`: `[C_out, C_in, k_h, k_w]`, f32 or f64, plus `bias`:
+/// `[C_out]` if there is one.
 ///
 /// # Errors
 ///
-/// If the channels differ or the kernel does not fit the padded input.
-pub fn conv2d(x: &Tensor, weight: &Tensor, stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
-    x.contiguous()?.apply_op2(&weight.contiguous()?, Conv { stride, padding })
+/// If the channels differ, the kernel does not fit the padded input or a size is zero or overflows.
+pub fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Result<Tensor> {
+    let op = Convolution { stride, padding };
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    match bias {
+        None => x.apply_op2(&weight, op),
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
+    }
 }
 
-/// Columns of fewer positions than this are gathered from several images, so that no product is too thin.
-const MIN_COLUMNS: usize = 512;
-/// Partial weight gradients per batch. Fixed, so that the sum does not depend on the number of threads.
-const PARTIAL_SUMS: usize = 4;
+/// Transposed convolution of `x`: `[N, H, W, C_in]` with `weight`: `[C_in, C_out, k_h, k_w]` and `bias`: `[C_out]`, f32
+/// or f64.
+///
+/// # Errors
+///
+/// Those of [`conv2d`].
+pub fn conv_transpose2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Result<Tensor> {
+    let op = Transposed(Convolution { stride, padding });
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+}
 
-struct Conv {
+#[derive(Clone, Copy)]
+struct Convolution {
     stride: [usize; 2],
     padding: [usize; 2],
 }
 
-/// Which gradients a backward pass computes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// That of the weight: the input is data.
-    Weight,
-    /// Those of the input and of the weight.
-    Both,
-}
-
-/// All sizes of one convolution.
-struct Sizes {
-    n: usize,
-    c_in: usize,
-    c_out: usize,
-    window: Window,
-    /// Values per input image, per output channel plane, and rows of the column matrix.
-    image: usize,
-    plane: usize,
-    rows: usize,
-    out: [usize; 2],
-    /// Images whose columns make one matrix.
-    block: usize,
-}
-
-impl Conv {
-    fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Sizes> {
-        let (n, c_in, h, w) = x.dims4()?;
+impl Convolution {
+    fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Conv> {
+        let (n, h, w, c_in) = x.dims4()?;
         let (c_out, c_weight, k_h, k_w) = weight.dims4()?;
         if c_in != c_weight {
             bail!("convolution over {c_weight} channels was given {c_in}");
         }
-        let window = Window { input: [h, w], kernel: [k_h, k_w], stride: self.stride, padding: self.padding };
-        let Some(out) = window.output() else {
-            bail!("a {k_h}x{k_w} kernel of stride {:?} does not fit an input of {h}x{w}", self.stride)
-        };
-        let plane = out[0] * out[1];
-        let block = MIN_COLUMNS.div_ceil(plane).clamp(1, n.div_ceil(PARTIAL_SUMS).max(1));
-        Ok(Sizes { n, c_in, c_out, window, image: c_in * h * w, plane, rows: c_in * k_h * k_w, out, block })
+        self.checked(n, [c_in, c_out], [h, w], [k_h, k_w])
+    }
+
+    fn checked(&self, n: usize, channels: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> Result<Conv> {
+        let window = Window { input, kernel, stride: self.stride, padding: self.padding };
+        match Conv::new(n, channels, window) {
+            Ok(conv) => Ok(conv),
+            Err(Unfit::Kernel) => bail!(
+                "a {}x{} kernel of stride {:?} and padding {:?} from {} to {} channels does not fit an input of {}x{}",
+                kernel[0], kernel[1], self.stride, self.padding, channels[0], channels[1], input[0], input[1]
+            ),
+            Err(Unfit::TooLarge) => bail!(
+                "a convolution of {n} images of {}x{} from {} to {} channels has more values than can be addressed",
+                input[0], input[1], channels[0], channels[1]
+            ),
+        }
+    }
+
+    fn y_shape(conv: &Conv) -> Shape {
+        (conv.n, conv.out[0], conv.out[1], conv.c_out).into()
+    }
+
+    fn backward(&self, x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
+        let conv = self.sizes(x.shape(), w.shape())?;
+        for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| {
+            let dw = Tensor::from_vec(conv.weight_gradient(xs, dys), w.shape(), w.device())?;
+            // Data needs no gradient.
+            let dx = x.track_op().then(|| Tensor::from_vec(conv.input_gradient(dys, ws), x.shape(), x.device()));
+            Ok((dx.transpose()?, dw))
+        }))))
     }
 }
 
-/// `[N, C, plane]` of some images to `[C, N · plane]`.
-fn gather<T: Real>(images: &[T], c: usize, plane: usize, rows: &mut [T]) {
-    let n = images.len() / (c * plane);
-    for (i, image) in images.chunks_exact(c * plane).enumerate() {
-        for (ch, values) in image.chunks_exact(plane).enumerate() {
-            rows[ch * n * plane + i * plane..][..plane].copy_from_slice(values);
-        }
-    }
-}
-
-/// `[C, N · plane]` to `[N, C, plane]`.
-fn scatter<T: Real>(rows: &[T], c: usize, plane: usize, images: &mut [T]) {
-    let n = images.len() / (c * plane);
-    for (i, image) in images.chunks_exact_mut(c * plane).enumerate() {
-        for (ch, values) in image.chunks_exact_mut(plane).enumerate() {
-            values.copy_from_slice(&rows[ch * n * plane + i * plane..][..plane]);
-        }
-    }
-}
-
-impl Sizes {
-    /// Column matrix `[rows, n · plane]` of some images.
-    fn columns<T: Real>(&self, images: &[T], columns: &mut Vec<T>) {
-        let n = images.len() / self.image;
-        columns.resize(self.rows * n * self.plane, T::default());
-        if self.window.is_pointwise() {
-            return gather(images, self.c_in, self.plane, columns);
-        }
-        for (i, image) in images.chunks_exact(self.image).enumerate() {
-            im2col(&self.window, image, columns, n * self.plane, i * self.plane);
-        }
-    }
-
-    fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
-        let mut y = vec![T::default(); self.n * self.c_out * self.plane];
-        batch::for_each_chunk(&mut y, self.block * self.c_out * self.plane, |i, y| {
-            let n = y.len() / (self.c_out * self.plane);
-            let x = &x[i * self.block * self.image..][..n * self.image];
-            let size = (self.c_out, n * self.plane, self.rows);
-            let weight = (weight, Order::RowMajor);
-            if n == 1 && self.window.is_pointwise() {
-                return matmul(size, weight, (x, Order::RowMajor), y, Store::Assign);
-            }
-            let mut columns = Vec::new();
-            self.columns(x, &mut columns);
-            if n == 1 {
-                return matmul(size, weight, (&columns, Order::RowMajor), y, Store::Assign);
-            }
-            let mut rows = vec![T::default(); y.len()];
-            matmul(size, weight, (&columns, Order::RowMajor), &mut rows, Store::Assign);
-            scatter(&rows, self.c_out, self.plane, y);
-        });
-        y
-    }
-
-    /// Gradients of the input (absent where nothing before this layer is trained) and of the weight.
-    fn backward<T: Real>(&self, x: &[T], weight: &[T], dy: &[T], wanted: Wanted) -> (Option<Vec<T>>, Vec<T>) {
-        let part = self.n.div_ceil(PARTIAL_SUMS).max(1);
-        let mut dx = if wanted == Wanted::Both { vec![T::default(); x.len()] } else { Vec::new() };
-        let mut dx_parts = dx.chunks_mut(part * self.image);
-        let mut partial: Vec<(Vec<T>, &mut [T])> =
-            (0..self.n.div_ceil(part)).map(|_| (Vec::new(), dx_parts.next().unwrap_or_default())).collect();
-        batch::for_each_chunk(&mut partial, 1, |i, partial| {
-            let images = part.min(self.n - i * part);
-            let (dw, dx) = &mut partial[0];
-            dw.resize(weight.len(), T::default());
-            let (mut columns, mut rows) = (Vec::new(), Vec::new());
-            for j in (0..images).step_by(self.block) {
-                let (first, n) = (i * part + j, self.block.min(images - j));
-                let x = &x[first * self.image..][..n * self.image];
-                let dy = &dy[first * self.c_out * self.plane..][..n * self.c_out * self.plane];
-                let dx = dx.get_mut(j * self.image..(j + n) * self.image);
-                self.backward_block((x, dy), weight, (&mut columns, &mut rows), dw, dx);
-            }
-        });
-        let mut dw = vec![T::default(); weight.len()];
-        for (part, _) in &partial {
-            for (sum, value) in dw.iter_mut().zip(part) {
-                *sum += *value;
-            }
-        }
-        ((wanted == Wanted::Both).then_some(dx), dw)
-    }
-
-    fn backward_block<T: Real>(
-        &self,
-        (x, dy): (&[T], &[T]),
-        weight: &[T],
-        (columns, rows): (&mut Vec<T>, &mut Vec<T>),
-        dw: &mut [T],
-        dx: Option<&mut [T]>,
-    ) {
-        let n = x.len() / self.image;
-        let positions = n * self.plane;
-        let dy = if n == 1 {
-            dy
-        } else {
-            rows.resize(dy.len(), T::default());
-            gather(dy, self.c_out, self.plane, rows);
-            rows
-        };
-        let (dy, weight) = ((dy, Order::RowMajor), (weight, Order::ColMajor));
-        if n == 1 && self.window.is_pointwise() {
-            matmul((self.c_out, self.rows, positions), dy, (x, Order::ColMajor), dw, Store::Add);
-            if let Some(dx) = dx {
-                matmul((self.rows, positions, self.c_out), weight, dy, dx, Store::Assign);
-            }
-            return;
-        }
-        self.columns(x, columns);
-        matmul((self.c_out, self.rows, positions), dy, (columns, Order::ColMajor), dw, Store::Add);
-        let Some(dx) = dx else { return };
-        matmul((self.rows, positions, self.c_out), weight, dy, columns, Store::Assign);
-        if self.window.is_pointwise() {
-            return scatter(columns, self.c_in, self.plane, dx);
-        }
-        for (i, dx) in dx.chunks_exact_mut(self.image).enumerate() {
-            col2im(&self.window, columns, positions, i * self.plane, dx);
-        }
-    }
-}
-
-impl CustomOp2 for Conv {
+impl CustomOp2 for Convolution {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let sizes = self.sizes(xl.shape(), wl.shape())?;
-        let shape = Shape::from((sizes.n, sizes.c_out, sizes.out[0], sizes.out[1]));
+        let conv = self.sizes(xl.shape(), wl.shape())?;
         for_real!(x.dtype(), T => {
-            let y = sizes.forward::<T>(slice(x, xl)?, slice(w, wl)?);
-            Ok((T::to_cpu_storage_owned(y), shape))
+            let y = conv.forward::<T>(slice(x, xl)?, slice(w, wl)?, None);
+            Ok((T::to_cpu_storage_owned(y), Self::y_shape(&conv)))
         })
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let sizes = self.sizes(x.shape(), w.shape())?;
-        let wanted = if x.track_op() { Wanted::Both } else { Wanted::Weight };
+        let (dx, dw) = self.backward(x, w, dy)?;
+        Ok((dx, Some(dw)))
+    }
+}
+
+type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+impl CustomOp3 for Convolution {
+    fn name(&self) -> &'static str {
+        "conv2d-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let conv = self.sizes(xl.shape(), wl.shape())?;
+        if bl.dims() != [conv.c_out] {
+            bail!("a convolution to {} channels was given a bias of {:?}", conv.c_out, bl.dims());
+        }
         for_real!(x.dtype(), T => {
-            let (dx, dw) = with_slice::<T, _>(x, |xs| {
-                with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| Ok(sizes.backward(xs, ws, dys, wanted))))
-            })?;
-            let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?;
-            Ok((dx, Some(Tensor::from_vec(dw, w.shape(), w.device())?)))
+            let y = conv.forward::<T>(slice(x, xl)?, slice(w, wl)?, Some(slice(b, bl)?));
+            Ok((T::to_cpu_storage_owned(y), Self::y_shape(&conv)))
         })
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Gradients3> {
+        let (dx, dw) = self.backward(x, w, dy)?;
+        let db = for_real!(dy.dtype(), T => with_slice::<T, _>(dy, |dy| {
+            Tensor::from_vec(bias_gradient(dy, b.elem_count()), b.shape(), b.device())
+        }))?;
+        Ok((dx, Some(dw), Some(db)))
+    }
+}
+
+/// The convolution whose input's gradient this layer computes: its input is our output.
+struct Transposed(Convolution);
+
+impl Transposed {
+    fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Conv> {
+        let (n, h, w, c_in) = x.dims4()?;
+        let (c_weight, c_out, k_h, k_w) = weight.dims4()?;
+        if c_in != c_weight {
+            bail!("transposed convolution over {c_weight} channels was given {c_in}");
+        }
+        let side = |i: usize, size: usize, kernel: usize| {
+            let reach = size.checked_sub(1)?.checked_mul(self.0.stride[i])?.checked_add(kernel)?;
+            reach.checked_sub(self.0.padding[i].checked_mul(2)?)
+        };
+        let (Some(h), Some(w)) = (side(0, h, k_h), side(1, w, k_w)) else {
+            bail!("a transposed {k_h}x{k_w} kernel of stride {:?} makes no image of {h}x{w} pixels", self.0.stride)
+        };
+        self.0.checked(n, [c_out, c_in], [h, w], [k_h, k_w])
+    }
+}
+
+impl CustomOp3 for Transposed {
+    fn name(&self) -> &'static str {
+        "conv-transpose2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let conv = self.sizes(xl.shape(), wl.shape())?;
+        if bl.dims() != [conv.c_in] {
+            bail!("a transposed convolution to {} channels was given a bias of {:?}", conv.c_in, bl.dims());
+        }
+        for_real!(x.dtype(), T => {
+            let mut y = conv.input_gradient::<T>(slice(x, xl)?, slice(w, wl)?);
+            add_bias(&mut y, slice(b, bl)?);
+            Ok((T::to_cpu_storage_owned(y), (conv.n, conv.window.input[0], conv.window.input[1], conv.c_in).into()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Gradients3> {
+        let conv = self.sizes(x.shape(), w.shape())?;
+        for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| {
+            let dw = Tensor::from_vec(conv.weight_gradient(dys, xs), w.shape(), w.device())?;
+            let dx = x.track_op().then(|| Tensor::from_vec(conv.forward(dys, ws, None), x.shape(), x.device()));
+            let db = Tensor::from_vec(bias_gradient(dys, b.elem_count()), b.shape(), b.device())?;
+            Ok((dx.transpose()?, Some(dw), Some(db)))
+        }))))
     }
 }
 
@@ -297,12 +331,24 @@ pub fn conv_len(spec: ConvSpec, len: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
     use crate::nn::gradcheck::{check, random};
 
+    /// candle's own convolution, on which only the backward pass is wrong.
+    fn reference(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+        x.permute((0, 3, 1, 2))?.contiguous()?.conv2d(weight, padding, stride, 1, 1)?.permute((0, 2, 3, 1))
+    }
+
+    fn difference(a: &Tensor, b: &Tensor) -> Result<f64> {
+        assert_eq!(a.dims(), b.dims());
+        (a - b)?.abs()?.max_all()?.to_scalar::<f64>()
+    }
+
     #[test]
     fn equals_candle_forward_and_finite_differences_backward() -> Result<()> {
-        // n, c_in, c_out, h, w, kernel, stride, padding: odd sizes, uneven strides, blocks of several images.
+        // n, c_in, c_out, h, w, kernel, stride, padding: odd sizes, uneven strides, and one for Winograd.
         let cases = [
             (1, 1, 1, 1, 1, 1, 1, 0),
             (2, 3, 4, 5, 7, 3, 1, 1),
@@ -311,39 +357,58 @@ mod tests {
             (5, 3, 2, 7, 4, 1, 2, 0),
             (2, 3, 2, 9, 8, 7, 2, 3),
             (9, 2, 2, 3, 3, 3, 3, 0),
+            (1, 16, 16, 5, 6, 3, 1, 1),
         ];
         for (i, (n, c_in, c_out, h, w, k, s, p)) in cases.into_iter().enumerate() {
-            let x = random((n, c_in, h, w), i as u64)?;
-            let weight = random((c_out, c_in, k, k), 100 + i as u64)?;
-            let y = conv2d(&x, &weight, [s, s], [p, p])?;
-            let reference = x.conv2d(&weight, p, s, 1, 1)?;
-            assert_eq!(y.dims(), reference.dims());
-            let error = (y - reference)?.abs()?.max_all()?.to_scalar::<f64>()?;
+            let x = random((n, h, w, c_in), i as u64)?;
+            let (weight, bias) = (random((c_out, c_in, k, k), 100 + i as u64)?, random(c_out, 200 + i as u64)?);
+            let y = conv2d(&x, &weight, None, [s, s], [p, p])?;
+            let error = difference(&y, &reference(&x, &weight, s, p)?)?;
             assert!(error < 1e-12, "case {i}: {error}");
-            check(&[x, weight], |v| conv2d(&v[0], &v[1], [s, s], [p, p]))?;
+            check(&[x, weight, bias], |v| conv2d(&v[0], &v[1], Some(&v[2]), [s, s], [p, p]))?;
         }
         Ok(())
     }
 
     #[test]
     fn one_dimension_and_several_consumers_of_one_input() -> Result<()> {
-        let (x, weight) = (random((3, 2, 9), 1)?, random((4, 2, 5), 2)?);
+        let (x, weight) = (random((3, 9, 2), 1)?, random((4, 2, 5), 2)?);
         let conv = |x: &Tensor, weight: &Tensor| {
             Conv1d { weight: weight.clone(), spec: ConvSpec { kernel: 5, stride: 2, padding: 2 } }.forward(x)
         };
-        assert_eq!(conv(&x, &weight)?.dims(), [3, 4, 5]);
+        assert_eq!(conv(&x, &weight)?.dims(), [3, 5, 4]);
         check(&[x, weight], |v| conv(&v[0], &v[1])? + (conv(&v[0].sqr()?, &v[1])? * 2.0)?)
     }
 
     #[test]
+    fn transposed_equals_candle_forward_and_finite_differences_backward() -> Result<()> {
+        for (i, (n, c_in, c_out, h, w, k, s, p)) in
+            [(2, 3, 4, 3, 5, 2, 2, 0), (1, 2, 3, 4, 3, 3, 2, 1), (2, 4, 2, 2, 2, 4, 3, 0)].into_iter().enumerate()
+        {
+            let (x, weight) = (random((n, h, w, c_in), i as u64)?, random((c_in, c_out, k, k), 10 + i as u64)?);
+            let bias = random(c_out, 20)?;
+            let y = conv_transpose2d(&x, &weight, &bias, [s, s], [p, p])?;
+            let planes = x.permute((0, 3, 1, 2))?.contiguous()?;
+            let expected = planes.conv_transpose2d(&weight, p, 0, s, 1)?.permute((0, 2, 3, 1))?.broadcast_add(&bias)?;
+            assert!(difference(&y, &expected)? < 1e-12, "case {i}");
+            check(&[x, weight, bias], |v| conv_transpose2d(&v[0], &v[1], &v[2], [s, s], [p, p]))?;
+        }
+        Ok(())
+    }
+
+    #[test]
     fn what_does_not_fit_is_an_error() -> Result<()> {
-        let x = random((1, 2, 3, 3), 0)?;
-        assert!(conv2d(&x, &random((1, 3, 1, 1), 0)?, [1, 1], [0, 0]).is_err());
-        assert!(conv2d(&x, &random((1, 2, 5, 5), 0)?, [1, 1], [0, 0]).is_err());
-        assert!(conv2d(&x, &random((1, 2, 1, 1), 0)?, [0, 1], [0, 0]).is_err());
-        let empty = Tensor::zeros((0, 2, 3, 3), candle_core::DType::F32, x.device())?;
-        let y = conv2d(&empty, &random((1, 2, 1, 1), 0)?.to_dtype(candle_core::DType::F32)?, [1, 1], [0, 0])?;
-        assert_eq!(y.dim(3)?, 3);
+        let x = random((1, 3, 3, 2), 0)?;
+        assert!(conv2d(&x, &random((1, 3, 1, 1), 0)?, None, [1, 1], [0, 0]).is_err());
+        assert!(conv2d(&x, &random((1, 2, 5, 5), 0)?, None, [1, 1], [0, 0]).is_err());
+        assert!(conv2d(&x, &random((1, 2, 1, 1), 0)?, None, [0, 1], [0, 0]).is_err());
+        assert!(conv2d(&x, &random((1, 2, 1, 1), 0)?, Some(&random(2, 0)?), [1, 1], [0, 0]).is_err());
+        assert!(conv2d(&x, &random((1, 2, 1, 1), 0)?, None, [1, 1], [usize::MAX, 0]).is_err());
+        assert!(conv_transpose2d(&x, &random((1, 2, 2, 2), 0)?, &random(2, 0)?, [2, 2], [0, 0]).is_err());
+        assert!(conv_transpose2d(&x, &random((2, 2, 2, 2), 0)?, &random(3, 0)?, [2, 2], [0, 0]).is_err());
+        let nothing = Tensor::zeros((0, 3, 3, 2), DType::F32, &Device::Cpu)?;
+        let y = conv2d(&nothing, &random((1, 2, 1, 1), 0)?.to_dtype(DType::F32)?, None, [1, 1], [0, 0])?;
+        assert_eq!(y.dims(), [0, 3, 3, 1]);
         Ok(())
     }
 }

@@ -2,22 +2,29 @@
 //!
 //! candle's convolution, pooling and softplus gradients are wrong or slow where these models need them; its tensors,
 //! matrix products and elementwise gradients are right and are used.
+//!
+//! Images are `[N, H, W, C]` and texts `[N, T, C]`: channels last, which is how the kernels compute. Weights keep
+//! PyTorch's names and axes.
 
 pub mod batch_norm;
+pub mod concat;
 pub mod conv;
+pub mod conv_norm;
 #[cfg(test)]
 pub(crate) mod gradcheck;
 pub mod linear;
 pub mod parameters;
 pub mod pool;
-pub mod residual;
+pub mod resize;
 pub mod softplus;
 pub(crate) mod storage;
 
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv1d, Conv2d, ConvSpec};
+pub use concat::concat_channels;
+pub use conv::{Bias, Conv1d, Conv2d, ConvSpec, ConvTranspose2d};
+pub use conv_norm::ConvNorm;
 pub use linear::Linear;
 pub use parameters::Parameters;
-pub use pool::{global_average_pool, max_pool2d};
-pub use residual::add_relu;
+pub use pool::{avg_pool2d, global_average_pool, max_pool2d};
+pub use resize::{Interpolation, upsample2d};
 pub use softplus::softplus;

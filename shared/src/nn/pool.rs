@@ -1,4 +1,4 @@
-//! Max pooling with padding, and the global average.
+//! Max and average pooling, and the global average, channels last.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,70 +7,56 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use super::conv::ConvSpec;
 use super::storage::{for_real, slice, with_slice};
-use crate::kernel::batch;
-use crate::kernel::im2col::Window;
-use crate::kernel::real::Real;
+use crate::kernel::train::pool;
+use crate::kernel::train::window::Window;
 
-/// Largest value of each window of `x`: `[N, C, H, W]`; the padding never wins.
+/// Largest window side: a winner's place in its window is kept in one byte.
+const MAX_SIDE: usize = 15;
+
+/// Largest value of each window of `x`: `[N, H, W, C]`; the padding never wins.
 ///
 /// # Errors
 ///
-/// If the window does not fit the padded input, or some window would lie in the padding alone.
+/// If the window does not fit the padded input, is larger than 15 x 15, or some window would lie in the padding alone.
 pub fn max_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
-    if spec.padding >= spec.kernel {
-        bail!("a pooling window of {} would lie wholly in a padding of {}", spec.kernel, spec.padding);
-    }
     x.contiguous()?.apply_op1(MaxPool { spec, winners: Mutex::default() })
 }
 
-/// Mean over height and width: `[N, C, H, W]` to `[N, C]`.
+/// Mean of each window of `x`: `[N, H, W, C]`; the padding does not count.
+///
+/// # Errors
+///
+/// Those of [`max_pool2d`].
+pub fn avg_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(AvgPool { spec })
+}
+
+/// Mean over height and width: `[N, H, W, C]` to `[N, C]`.
 ///
 /// # Errors
 ///
 /// Those of the tensor library.
 pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
-    x.flatten_from(2)?.mean(2)
+    x.flatten(1, 2)?.mean(1)
+}
+
+fn window(spec: ConvSpec, h: usize, w: usize) -> Result<(Window, [usize; 2])> {
+    let ConvSpec { kernel, stride, padding } = spec;
+    if padding >= kernel || kernel > MAX_SIDE {
+        bail!("a pooling window of {kernel} with a padding of {padding}: give windows up to {MAX_SIDE}, padded by less");
+    }
+    let window = Window { input: [h, w], kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
+    match window.output() {
+        // The last window must see at least a pixel.
+        Some(out) if (0..2).all(|i| (out[i] - 1) * stride < window.input[i] + padding) => Ok((window, out)),
+        _ => bail!("a pooling window of {kernel} and stride {stride} does not fit an input of {h}x{w}"),
+    }
 }
 
 struct MaxPool {
     spec: ConvSpec,
-    /// For each output, the position of its winner in the input plane; from the forward to the backward pass.
-    winners: Mutex<Vec<u32>>,
-}
-
-impl MaxPool {
-    fn window(&self, h: usize, w: usize) -> Result<(Window, [usize; 2])> {
-        let ConvSpec { kernel, stride, padding } = self.spec;
-        let window = Window { input: [h, w], kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
-        match window.output() {
-            Some(out) => Ok((window, out)),
-            None => bail!("a pooling window of {kernel} and stride {stride} does not fit an input of {h}x{w}"),
-        }
-    }
-}
-
-/// Largest value of each window of one plane and its position; the first of equals, as in PyTorch.
-fn pool_plane<T: Real>(w: &Window, [oh, ow]: [usize; 2], x: &[T], y: &mut [(T, u32)]) {
-    for oy in 0..oh {
-        for ox in 0..ow {
-            let mut best: Option<(T, u32)> = None;
-            for ky in 0..w.kernel[0] {
-                let Some(iy) = (oy * w.stride[0] + ky).checked_sub(w.padding[0]).filter(|&y| y < w.input[0]) else {
-                    continue;
-                };
-                for kx in 0..w.kernel[1] {
-                    let Some(ix) = (ox * w.stride[1] + kx).checked_sub(w.padding[1]).filter(|&x| x < w.input[1]) else {
-                        continue;
-                    };
-                    let at = iy * w.input[1] + ix;
-                    if best.is_none_or(|(value, _)| x[at] > value) {
-                        best = Some((x[at], at as u32));
-                    }
-                }
-            }
-            y[oy * ow + ox] = best.unwrap_or_default();
-        }
-    }
+    /// For each output, the tap that won; from the forward to the backward pass.
+    winners: Mutex<Vec<u8>>,
 }
 
 impl CustomOp1 for MaxPool {
@@ -79,35 +65,50 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, h, w) = xl.shape().dims4()?;
-        let (window, out) = self.window(h, w)?;
-        let plane = out[0] * out[1];
+        let (n, h, w, c) = xl.shape().dims4()?;
+        let (window, out) = window(self.spec, h, w)?;
         for_real!(x.dtype(), T => {
-            let x = slice::<T>(x, xl)?;
-            let mut pooled = vec![(T::default(), 0u32); n * c * plane];
-            batch::for_each_chunk(&mut pooled, plane, |i, y| pool_plane(&window, out, &x[i * h * w..][..h * w], y));
-            let (y, winners): (Vec<T>, Vec<u32>) = pooled.into_iter().unzip();
+            let (y, winners) = pool::max::<T>(&window, out, c, slice(x, xl)?);
             *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;
-            Ok((T::to_cpu_storage_owned(y), (n, c, out[0], out[1]).into()))
+            Ok((T::to_cpu_storage_owned(y), (n, out[0], out[1], c).into()))
         })
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, _, h, w) = x.dims4()?;
-        let (_, _, oh, ow) = y.dims4()?;
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, h, w, c) = x.dims4()?;
+        let (window, out) = window(self.spec, h, w)?;
         let winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
-        for_real!(x.dtype(), T => {
-            let dx = with_slice::<T, _>(dy, |dy| {
-                let mut dx = vec![T::default(); x.elem_count()];
-                batch::for_each_chunk(&mut dx, h * w, |i, dx| {
-                    for at in i * oh * ow..(i + 1) * oh * ow {
-                        dx[winners[at] as usize] += dy[at];
-                    }
-                });
-                Ok(dx)
-            })?;
+        for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
+            let dx = pool::max_gradient(&window, out, c, &winners, dy);
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+        }))
+    }
+}
+
+struct AvgPool {
+    spec: ConvSpec,
+}
+
+impl CustomOp1 for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg-pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = xl.shape().dims4()?;
+        let (window, out) = window(self.spec, h, w)?;
+        for_real!(x.dtype(), T => {
+            let y = pool::average::<T>(&window, out, c, slice(x, xl)?);
+            Ok((T::to_cpu_storage_owned(y), (n, out[0], out[1], c).into()))
         })
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, h, w, c) = x.dims4()?;
+        let (window, out) = window(self.spec, h, w)?;
+        for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
+            Ok(Some(Tensor::from_vec(pool::average_gradient(&window, out, c, dy), x.shape(), x.device())?))
+        }))
     }
 }
 
@@ -116,29 +117,49 @@ mod tests {
     use super::*;
     use crate::nn::gradcheck::{check, random};
 
+    fn planes(x: &Tensor) -> Result<Tensor> {
+        x.permute((0, 3, 1, 2))?.contiguous()
+    }
+
     #[test]
-    fn max_pool_gradients_equal_finite_differences() -> Result<()> {
-        for (h, w, kernel, stride, padding) in [(6, 6, 2, 2, 0), (7, 5, 3, 2, 1), (5, 8, 2, 2, 0), (4, 4, 3, 1, 1)] {
+    fn gradients_equal_finite_differences() -> Result<()> {
+        for (i, (h, w, kernel, stride, padding)) in
+            [(5, 7, 3, 2, 1), (6, 6, 2, 2, 0), (4, 5, 2, 1, 0), (7, 4, 3, 3, 1)].into_iter().enumerate()
+        {
             let spec = ConvSpec { kernel, stride, padding };
-            check(&[random((2, 3, h, w), 4)?], |v| max_pool2d(&v[0], spec))?;
-            // A second consumer of the same input.
-            check(&[random((1, 2, h, w), 5)?], |v| max_pool2d(&v[0], spec)?.broadcast_add(&v[0].mean_all()?))?;
+            let x = [random((2, h, w, 3), i as u64)?];
+            check(&x, |v| max_pool2d(&v[0], spec))?;
+            check(&x, |v| avg_pool2d(&v[0], spec))?;
+            check(&x, |v| max_pool2d(&v[0], spec)? + (max_pool2d(&v[0].sqr()?, spec)? * 2.0)?)?;
+        }
+        check(&[random((2, 3, 5, 4), 9)?], |v| global_average_pool(&v[0]))
+    }
+
+    #[test]
+    fn values_are_candles() -> Result<()> {
+        let x = random((2, 6, 8, 5), 1)?;
+        let spec = ConvSpec { kernel: 2, stride: 2, padding: 0 };
+        for (ours, theirs) in [
+            (max_pool2d(&x, spec)?, planes(&x)?.max_pool2d(2)?),
+            (avg_pool2d(&x, spec)?, planes(&x)?.avg_pool2d(2)?),
+        ] {
+            let difference = (planes(&ours)? - theirs)?.abs()?.max_all()?.to_scalar::<f64>()?;
+            assert!(difference < 1e-15, "{difference}");
+        }
+        // All negative: the padding must not win.
+        let low = (random((1, 4, 4, 2), 2)? - 5.0)?;
+        let pooled = max_pool2d(&low, ConvSpec { kernel: 3, stride: 2, padding: 1 })?;
+        assert!(pooled.max_all()?.to_scalar::<f64>()? < -3.0);
+        Ok(())
+    }
+
+    #[test]
+    fn windows_that_see_no_pixel_are_refused() -> Result<()> {
+        let x = random((1, 4, 4, 1), 1)?;
+        for (kernel, stride, padding) in [(2, 2, 2), (5, 1, 0), (16, 1, 8), (2, 0, 0), (0, 1, 0)] {
+            let spec = ConvSpec { kernel, stride, padding };
+            assert!(max_pool2d(&x, spec).is_err() && avg_pool2d(&x, spec).is_err(), "{spec:?}");
         }
         Ok(())
-    }
-
-    #[test]
-    fn padding_never_wins() -> Result<()> {
-        let x = (random((1, 1, 3, 3), 1)? - 5.0)?;
-        let y = max_pool2d(&x, ConvSpec { kernel: 3, stride: 2, padding: 1 })?;
-        assert!(y.max_all()?.to_scalar::<f64>()? < -3.0);
-        assert!(max_pool2d(&x, ConvSpec { kernel: 2, stride: 2, padding: 2 }).is_err());
-        assert!(max_pool2d(&x, ConvSpec { kernel: 4, stride: 1, padding: 0 }).is_err());
-        Ok(())
-    }
-
-    #[test]
-    fn global_average_gradients_equal_finite_differences() -> Result<()> {
-        check(&[random((2, 3, 4, 5), 6)?], |v| global_average_pool(&v[0]))
     }
 }

@@ -2,7 +2,8 @@
 #![allow(unsafe_code, reason = "vector loads and stores take pointers, and the instructions may be missing")]
 
 use core::arch::aarch64::{
-    float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxq_f32, vmulq_f32, vst1q_f32, vsubq_f32,
+    float32x4_t, vaddq_f32, vandq_u32, vcgtq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxq_f32, vmulq_f32,
+    vreinterpretq_f32_u32, vreinterpretq_u32_f32, vst1q_f32, vsubq_f32,
 };
 
 use super::{Kernel, Lanes};
@@ -72,6 +73,15 @@ impl Lanes for Neon {
     fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: as for `splat`. The instruction gives NaN where either is NaN.
         unsafe { vmaxq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: float32x4_t, value: float32x4_t) -> float32x4_t {
+        // SAFETY: as for `splat`.
+        unsafe {
+            let passes = vcgtq_f32(gate, vdupq_n_f32(0.0));
+            vreinterpretq_f32_u32(vandq_u32(passes, vreinterpretq_u32_f32(value)))
+        }
     }
 
     #[inline(always)]

@@ -78,6 +78,11 @@ impl<T: Real> Lanes for Portable<T> {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
 
+    #[inline(always)]
+    fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector {
+        zip(gate, value, |gate, value| if gate > T::default() { value } else { T::default() })
+    }
+
     #[inline(never)]
     fn run<K: Kernel<T>>(self, kernel: K) {
         kernel.compute(self);

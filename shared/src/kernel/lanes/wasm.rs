@@ -1,7 +1,7 @@
 //! Lanes of WebAssembly's simd128, with relaxed-simd's multiply-add in builds that enable it.
 #![allow(unsafe_code, reason = "vector loads and stores take pointers")]
 
-use core::arch::wasm32::{f32x4_add, f32x4_mul, f32x4_pmax, f32x4_splat, f32x4_sub, v128, v128_load, v128_store};
+use core::arch::wasm32::{f32x4_add, f32x4_gt, f32x4_mul, f32x4_pmax, f32x4_splat, f32x4_sub, v128, v128_and, v128_load, v128_store};
 
 use super::{Kernel, Lanes};
 
@@ -63,6 +63,11 @@ impl Lanes for Simd128 {
     fn max(self, a: v128, b: v128) -> v128 {
         // `pmax(x, y)` is `x < y ? y : x`: it keeps a NaN that comes first.
         f32x4_pmax(b, a)
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: v128, value: v128) -> v128 {
+        v128_and(f32x4_gt(gate, f32x4_splat(0.0)), value)
     }
 
     // Never inlined: engines optimise function by function, and a small one that is entered often reaches the

@@ -25,10 +25,23 @@ impl Avx512 {
     }
 }
 
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn where_positive_256(gate: arch::__m256, value: arch::__m256) -> arch::__m256 {
+    arch::_mm256_and_ps(arch::_mm256_cmp_ps::<{ arch::_CMP_GT_OQ }>(gate, arch::_mm256_setzero_ps()), value)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn where_positive_512(gate: arch::__m512, value: arch::__m512) -> arch::__m512 {
+    let passes = arch::_mm512_cmp_ps_mask::<{ arch::_CMP_GT_OQ }>(gate, arch::_mm512_setzero_ps());
+    arch::_mm512_maskz_mov_ps(passes, value)
+}
+
 /// Implements [`Lanes`] with the intrinsics of one vector size.
 macro_rules! lanes {
     ($lanes:ty, $features:literal, $vector:ty, len $len:literal, tile $rows:literal x $vectors:literal,
-     $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $max:ident) => {
+     $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $max:ident, $where_positive:expr) => {
         impl Lanes for $lanes {
             type Scalar = f32;
             type Vector = $vector;
@@ -87,6 +100,12 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn where_positive(self, gate: $vector, value: $vector) -> $vector {
+                // SAFETY: as for `splat`.
+                unsafe { $where_positive(gate, value) }
+            }
+
+            #[inline(always)]
             fn run<K: Kernel<f32>>(self, kernel: K) {
                 #[target_feature(enable = $features)]
                 fn enter<K: Kernel<f32>>(lanes: $lanes, kernel: K) {
@@ -102,10 +121,10 @@ macro_rules! lanes {
 lanes!(
     Avx2, "avx2,fma", arch::__m256, len 8, tile 6 x 2,
     _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps,
-    _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_max_ps
+    _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_max_ps, where_positive_256
 );
 lanes!(
     Avx512, "avx512f,avx2,fma", arch::__m512, len 16, tile 8 x 2,
     _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps,
-    _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_max_ps
+    _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_max_ps, where_positive_512
 );

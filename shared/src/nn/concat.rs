@@ -1,0 +1,87 @@
+//! Channels of two images side by side.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
+
+use super::storage::{for_real, slice, with_slice};
+use crate::kernel::real::Real;
+use crate::kernel::train::batch;
+
+/// Pixels that one task copies.
+const CHUNK: usize = 1 << 12;
+
+/// `[…, C_a]` and `[…, C_b]` to `[…, C_a + C_b]`, f32 or f64.
+///
+/// # Errors
+///
+/// If the shapes differ in more than the last axis.
+pub fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    a.contiguous()?.apply_op2(&b.contiguous()?, Concat)
+}
+
+struct Concat;
+
+impl CustomOp2 for Concat {
+    fn name(&self) -> &'static str {
+        "concat-channels"
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (Some((&c_a, pixels)), Some((&c_b, pixels_b))) = (al.dims().split_last(), bl.dims().split_last()) else {
+            bail!("scalars have no channels");
+        };
+        if pixels != pixels_b || c_a == 0 || c_b == 0 {
+            bail!("images of {:?} and {:?} cannot stand side by side", al.shape(), bl.shape());
+        }
+        let shape: Vec<usize> = pixels.iter().copied().chain([c_a + c_b]).collect();
+        for_real!(a.dtype(), T => {
+            let (a, b) = (slice::<T>(a, al)?, slice::<T>(b, bl)?);
+            let mut y = vec![T::default(); a.len() + b.len()];
+            batch::for_each_chunk(&mut y, CHUNK * (c_a + c_b), |i, y| {
+                let rows = a[i * CHUNK * c_a..].chunks_exact(c_a).zip(b[i * CHUNK * c_b..].chunks_exact(c_b));
+                for (y, (a, b)) in y.chunks_exact_mut(c_a + c_b).zip(rows) {
+                    y[..c_a].copy_from_slice(a);
+                    y[c_a..].copy_from_slice(b);
+                }
+            });
+            Ok((T::to_cpu_storage_owned(y), shape.into()))
+        })
+    }
+
+    fn bwd(&self, a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let last = |t: &Tensor| t.dim(t.rank() - 1);
+        let (c_a, c) = (last(a)?, last(y)?);
+        for_real!(a.dtype(), T => with_slice::<T, _>(dy, |dy| {
+            let da = Tensor::from_vec(columns(dy, c, 0..c_a), a.shape(), a.device())?;
+            Ok((Some(da), Some(Tensor::from_vec(columns(dy, c, c_a..c), b.shape(), b.device())?)))
+        }))
+    }
+}
+
+/// Some columns of rows of `c` values.
+fn columns<T: Real>(rows: &[T], c: usize, range: std::ops::Range<usize>) -> Vec<T> {
+    let mut out = vec![T::default(); rows.len() / c * range.len()];
+    batch::for_each_chunk(&mut out, CHUNK * range.len(), |i, out| {
+        for (out, row) in out.chunks_exact_mut(range.len()).zip(rows[i * CHUNK * c..].chunks_exact(c)) {
+            out.copy_from_slice(&row[range.clone()]);
+        }
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::gradcheck::{check, random};
+
+    #[test]
+    fn equals_candles_and_finite_differences() -> Result<()> {
+        let (a, b) = (random((2, 3, 2, 4), 1)?, random((2, 3, 2, 3), 2)?);
+        let expected = Tensor::cat(&[&a, &b], 3)?;
+        assert_eq!((concat_channels(&a, &b)? - expected)?.abs()?.max_all()?.to_scalar::<f64>()?, 0.0);
+        check(&[a.clone(), b], |v| concat_channels(&v[0], &v[1]))?;
+        check(std::slice::from_ref(&a), |v| concat_channels(&v[0], &v[0].sqr()?))?;
+        assert!(concat_channels(&a, &random((2, 3, 1, 4), 1)?).is_err());
+        Ok(())
+    }
+}
