@@ -1,9 +1,10 @@
 //! Adam with decoupled weight decay; its moments are visible, so that a run resumes exactly.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, Var};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Var, bail};
 use rayon::prelude::*;
 
 /// Decay of the first and second moment, and what keeps the division finite: the values of its source.
@@ -55,20 +56,8 @@ impl Adam {
         for (name, var) in &self.vars {
             let (Some(grad), Some(moments)) = (grads.get(var), self.moments.get_mut(name)) else { continue };
             let decay = if var.rank() >= 2 { (self.learning_rate * self.weight_decay) as f32 } else { 0.0 };
-            let grad = grad.flatten_all()?.to_vec1::<f32>()?;
-            let mut value = var.flatten_all()?.to_vec1::<f32>()?;
-            value
-                .par_iter_mut()
-                .zip(&mut moments.first)
-                .zip(&mut moments.second)
-                .zip(&grad)
-                .with_min_len(4096)
-                .for_each(|(((value, first), second), &grad)| {
-                    *first = BETA1 as f32 * *first + (1.0 - BETA1) as f32 * grad;
-                    *second = BETA2 as f32 * *second + (1.0 - BETA2) as f32 * grad * grad;
-                    *value -= decay * *value + rate * *first / (second.sqrt() * root + EPS as f32);
-                });
-            var.set(&Tensor::from_vec(value, var.shape(), var.device())?)?;
+            let update = Update { moments: Mutex::new(moments), decay, rate, root };
+            var.as_tensor().inplace_op2(&grad.contiguous()?, &update)?;
         }
         Ok(())
     }
@@ -87,6 +76,39 @@ impl Adam {
     pub fn restore(&mut self, step: usize, moments: BTreeMap<String, Moments>) {
         self.step = step;
         self.moments = moments;
+    }
+}
+
+/// One step for one variable: everything is read and written once, in place.
+struct Update<'a> {
+    moments: Mutex<&'a mut Moments>,
+    decay: f32,
+    rate: f32,
+    root: f32,
+}
+
+impl InplaceOp2 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu_fwd(&self, value: &mut CpuStorage, vl: &Layout, grad: &CpuStorage, gl: &Layout) -> Result<()> {
+        let (Some((v_start, v_end)), Some((g_start, g_end))) = (vl.contiguous_offsets(), gl.contiguous_offsets())
+        else {
+            bail!("a variable and its gradient must be contiguous");
+        };
+        let CpuStorage::F32(value) = value else { bail!("only f32 variables are trained") };
+        let grad = &grad.as_slice::<f32>()?[g_start..g_end];
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let Moments { first, second } = &mut **moments;
+        value[v_start..v_end].par_iter_mut().zip(first).zip(second).zip(grad).with_min_len(1 << 16).for_each(
+            |(((value, first), second), &grad)| {
+                *first = BETA1 as f32 * *first + (1.0 - BETA1) as f32 * grad;
+                *second = BETA2 as f32 * *second + (1.0 - BETA2) as f32 * grad * grad;
+                *value -= self.decay * *value + self.rate * *first / (second.sqrt() * self.root + EPS as f32);
+            },
+        );
+        Ok(())
     }
 }
 

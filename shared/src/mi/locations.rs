@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn only_valid_locations_and_each_once_while_they_last() -> Result<()> {
-        let local = Tensor::arange(0f64, 2.0 * 3.0 * 5.0, &candle_core::Device::Cpu)?.reshape((2, 3, 5))?.transpose(1, 2)?;
+        let local =
+            Tensor::arange(0f64, 2.0 * 3.0 * 5.0, &candle_core::Device::Cpu)?.reshape((2, 3, 5))?.transpose(1, 2)?;
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let picked = select_locations(&local, &[5, 2], 4, &mut rng)?.to_vec3::<f64>()?;
         let mut first: Vec<f64> = picked[0].iter().map(|f| f[0]).collect();

@@ -4,3 +4,4 @@ pub mod bilinear;
 pub mod classifier;
 pub mod resnet;
 pub mod text_cnn;
+pub mod unet;

@@ -2,8 +2,8 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Module, Result, Shape, Tensor, WithDType, bail};
-use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 use candle_nn::VarBuilder;
+use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::train::conv::{Conv, Unfit, add_bias, bias_gradient};
@@ -189,11 +189,21 @@ impl Convolution {
             Ok(conv) => Ok(conv),
             Err(Unfit::Kernel) => bail!(
                 "a {}x{} kernel of stride {:?} and padding {:?} from {} to {} channels does not fit an input of {}x{}",
-                kernel[0], kernel[1], self.stride, self.padding, channels[0], channels[1], input[0], input[1]
+                kernel[0],
+                kernel[1],
+                self.stride,
+                self.padding,
+                channels[0],
+                channels[1],
+                input[0],
+                input[1]
             ),
             Err(Unfit::TooLarge) => bail!(
                 "a convolution of {n} images of {}x{} from {} to {} channels has more values than can be addressed",
-                input[0], input[1], channels[0], channels[1]
+                input[0],
+                input[1],
+                channels[0],
+                channels[1]
             ),
         }
     }

@@ -19,7 +19,13 @@ impl ConvNorm {
     /// # Errors
     ///
     /// If a builder lacks a tensor.
-    pub fn new(c_in: usize, c_out: usize, spec: ConvSpec, conv: &VarBuilder<'_>, norm: &VarBuilder<'_>) -> Result<Self> {
+    pub fn new(
+        c_in: usize,
+        c_out: usize,
+        spec: ConvSpec,
+        conv: &VarBuilder<'_>,
+        norm: &VarBuilder<'_>,
+    ) -> Result<Self> {
         Ok(Self { conv: Conv2d::new(c_in, c_out, spec, Bias::Without, conv)?, norm: BatchNorm::new(c_out, norm)? })
     }
 

@@ -10,6 +10,7 @@ pub mod batch_norm;
 pub mod concat;
 pub mod conv;
 pub mod conv_norm;
+pub mod cross_entropy;
 #[cfg(test)]
 pub(crate) mod gradcheck;
 pub mod linear;
@@ -23,6 +24,7 @@ pub use batch_norm::BatchNorm;
 pub use concat::concat_channels;
 pub use conv::{Bias, Conv1d, Conv2d, ConvSpec, ConvTranspose2d};
 pub use conv_norm::ConvNorm;
+pub use cross_entropy::cross_entropy;
 pub use linear::Linear;
 pub use parameters::Parameters;
 pub use pool::{avg_pool2d, global_average_pool, max_pool2d};

@@ -43,7 +43,9 @@ pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
 fn window(spec: ConvSpec, h: usize, w: usize) -> Result<(Window, [usize; 2])> {
     let ConvSpec { kernel, stride, padding } = spec;
     if padding >= kernel || kernel > MAX_SIDE {
-        bail!("a pooling window of {kernel} with a padding of {padding}: give windows up to {MAX_SIDE}, padded by less");
+        bail!(
+            "a pooling window of {kernel} with a padding of {padding}: give windows up to {MAX_SIDE}, padded by less"
+        );
     }
     let window = Window { input: [h, w], kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
     match window.output() {
@@ -139,10 +141,9 @@ mod tests {
     fn values_are_candles() -> Result<()> {
         let x = random((2, 6, 8, 5), 1)?;
         let spec = ConvSpec { kernel: 2, stride: 2, padding: 0 };
-        for (ours, theirs) in [
-            (max_pool2d(&x, spec)?, planes(&x)?.max_pool2d(2)?),
-            (avg_pool2d(&x, spec)?, planes(&x)?.avg_pool2d(2)?),
-        ] {
+        for (ours, theirs) in
+            [(max_pool2d(&x, spec)?, planes(&x)?.max_pool2d(2)?), (avg_pool2d(&x, spec)?, planes(&x)?.avg_pool2d(2)?)]
+        {
             let difference = (planes(&ours)? - theirs)?.abs()?.max_all()?.to_scalar::<f64>()?;
             assert!(difference < 1e-15, "{difference}");
         }

@@ -59,7 +59,9 @@ mod tests {
                 let x = [random((2, h, w, 3), i as u64)?];
                 check(&x, |v| upsample2d(&v[0], factor, interpolation))?;
                 // A second consumer, where candle overwrites the first one's gradient.
-                check(&x, |v| upsample2d(&v[0], factor, interpolation)? + upsample2d(&v[0].sqr()?, factor, interpolation)?)?;
+                check(&x, |v| {
+                    upsample2d(&v[0], factor, interpolation)? + upsample2d(&v[0].sqr()?, factor, interpolation)?
+                })?;
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! Lanes of WebAssembly's simd128, with relaxed-simd's multiply-add in builds that enable it.
 #![allow(unsafe_code, reason = "vector loads and stores take pointers")]
 
-use core::arch::wasm32::{f32x4_add, f32x4_gt, f32x4_mul, f32x4_pmax, f32x4_splat, f32x4_sub, v128, v128_and, v128_load, v128_store};
+use core::arch::wasm32::{
+    f32x4_add, f32x4_gt, f32x4_mul, f32x4_pmax, f32x4_splat, f32x4_sub, v128, v128_and, v128_load, v128_store,
+};
 
 use super::{Kernel, Lanes};
 

@@ -3,8 +3,8 @@
 
 use super::batch;
 use super::direct::Direct;
-use super::winograd::Winograd;
 use super::window::Window;
+use super::winograd::Winograd;
 use crate::kernel::real::Real;
 
 /// Sizes of one convolution: `x` `[N, H, W, C_in]`, `weight` `[C_out, C_in, k_h, k_w]`, `y` `[N, H', W', C_out]`.
@@ -46,9 +46,10 @@ impl Conv {
         ];
         // Offsets in an image are kept in 32 bits.
         let fits = |sizes: &[usize]| {
-            sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)).is_some_and(|len| {
-                u32::try_from(len).is_ok() && len <= isize::MAX as usize / size_of::<f64>()
-            })
+            sizes
+                .iter()
+                .try_fold(1_usize, |product, &size| product.checked_mul(size))
+                .is_some_and(|len| u32::try_from(len).is_ok() && len <= isize::MAX as usize / size_of::<f64>())
         };
         if sizes.into_iter().all(fits) { Ok(Self { n, c_in, c_out, window, out }) } else { Err(Unfit::TooLarge) }
     }

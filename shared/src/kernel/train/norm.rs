@@ -64,7 +64,11 @@ pub(crate) fn gradient_sums<T: Real>(x: &[T], dy: &[T], affine: &Affine<T>, gate
 }
 
 /// Adds up, in order, what `f(rows, offset of the first, sums)` finds for each part of the rows.
-fn sum_chunks<T: Real>(x: &[T], channels: usize, f: impl Fn(&[T], usize, &mut [Vec<T>; 2]) + Sync + Send) -> Vec<[f64; 2]> {
+fn sum_chunks<T: Real>(
+    x: &[T],
+    channels: usize,
+    f: impl Fn(&[T], usize, &mut [Vec<T>; 2]) + Sync + Send,
+) -> Vec<[f64; 2]> {
     let chunk = CHUNK_ROWS * channels;
     let parts = batch::map(x.len().div_ceil(chunk), |i| {
         let mut sums = [0; 2].map(|_| vec![T::default(); channels]);
@@ -266,18 +270,28 @@ pub(crate) fn input_gradient<T: Real>(
     let Gate::Output(_) = gate else {
         batch::for_each_chunk(&mut dx, chunk, |i, dx| {
             let part = i * chunk..i * chunk + dx.len();
-            T::run(Simd::best(), InputGradient { x: &x[part.clone()], dy: &dy[part], affine, gate, backward, dx, passed: None });
+            T::run(
+                Simd::best(),
+                InputGradient { x: &x[part.clone()], dy: &dy[part], affine, gate, backward, dx, passed: None },
+            );
         });
         return (dx, None);
     };
     let mut passed = vec![T::default(); x.len()];
     let pieces: Vec<_> = dx.chunks_mut(chunk).zip(passed.chunks_mut(chunk)).enumerate().collect();
-    batch::for_each_with(pieces, || (), |(), (i, (dx, passed))| {
-        let part = i * chunk..i * chunk + dx.len();
-        let gate = gate.part(part.start, part.len());
-        let passed = Some(passed);
-        T::run(Simd::best(), InputGradient { x: &x[part.clone()], dy: &dy[part], affine, gate, backward, dx, passed });
-    });
+    batch::for_each_with(
+        pieces,
+        || (),
+        |(), (i, (dx, passed))| {
+            let part = i * chunk..i * chunk + dx.len();
+            let gate = gate.part(part.start, part.len());
+            let passed = Some(passed);
+            T::run(
+                Simd::best(),
+                InputGradient { x: &x[part.clone()], dy: &dy[part], affine, gate, backward, dx, passed },
+            );
+        },
+    );
     (dx, Some(passed))
 }
 

@@ -13,10 +13,14 @@ pub(crate) fn max<T: Real>(window: &Window, out: [usize; 2], channels: usize, x:
     let rows = x.len() / image * out[0];
     let (mut y, mut winners) = (vec![T::default(); rows * row], vec![0; rows * row]);
     let pieces: Vec<_> = y.chunks_mut(row).zip(winners.chunks_mut(row)).enumerate().collect();
-    batch::for_each_with(pieces, || (), |(), (i, (y, winners))| {
-        let x = &x[i / out[0] * image..][..image];
-        T::run(Simd::best(), MaxRow { window, row: i % out[0], channels, x, y, winners });
-    });
+    batch::for_each_with(
+        pieces,
+        || (),
+        |(), (i, (y, winners))| {
+            let x = &x[i / out[0] * image..][..image];
+            T::run(Simd::best(), MaxRow { window, row: i % out[0], channels, x, y, winners });
+        },
+    );
     (y, winners)
 }
 

@@ -34,7 +34,12 @@ fn mixes(interpolation: Interpolation, size: usize, factor: usize) -> Vec<Mix> {
 }
 
 /// Calls `f(output pixel, input pixel, share)` for every input that an output is made of.
-fn for_each_share(interpolation: Interpolation, [h, w]: [usize; 2], factor: usize, mut f: impl FnMut(usize, usize, f64)) {
+fn for_each_share(
+    interpolation: Interpolation,
+    [h, w]: [usize; 2],
+    factor: usize,
+    mut f: impl FnMut(usize, usize, f64),
+) {
     let (rows, columns) = (mixes(interpolation, h, factor), mixes(interpolation, w, factor));
     for (y, row) in rows.iter().enumerate() {
         for (x, column) in columns.iter().enumerate() {

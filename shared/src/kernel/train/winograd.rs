@@ -268,14 +268,7 @@ fn gradient_transform<L: Lanes>(lanes: L, d: [L::Vector; OUT]) -> [L::Vector; IN
     let (even, odd) = (lanes.add(d[0], d[2]), lanes.add(d[1], d[3]));
     let far_even = lanes.mul_add(four, d[2], d[0]);
     let far_odd = lanes.mul_add(eight, d[3], lanes.mul(two, d[1]));
-    [
-        d[0],
-        lanes.add(even, odd),
-        lanes.sub(even, odd),
-        lanes.add(far_even, far_odd),
-        lanes.sub(far_even, far_odd),
-        d[3],
-    ]
+    [d[0], lanes.add(even, odd), lanes.sub(even, odd), lanes.add(far_even, far_odd), lanes.sub(far_even, far_odd), d[3]]
 }
 
 /// Some rows of tiles of a batch of images.
@@ -311,8 +304,7 @@ impl<T: Real, const SIDE: usize> Kernel<T> for TransformTiles<'_, T, SIDE> {
             let image = &image[n * height * width * channels..][..height * width * channels];
             for column in 0..tiles_across {
                 let x = column * OUT;
-                let inside =
-                    y >= margin && x >= margin && y - margin + SIDE <= height && x - margin + SIDE <= width;
+                let inside = y >= margin && x >= margin && y - margin + SIDE <= height && x - margin + SIDE <= width;
                 let (pixels, stride) = if inside {
                     (&image[((y - margin) * width + x - margin) * channels..], width * channels)
                 } else {
