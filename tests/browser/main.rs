@@ -5,6 +5,7 @@
 
 mod answers;
 mod files;
+mod instructions;
 mod loading;
 mod parity;
 mod session;

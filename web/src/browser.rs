@@ -1,6 +1,6 @@
 //! The few calls to the browser that page and worker need, with errors in words.
 
-use js_sys::{Array, ArrayBuffer, Reflect};
+use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, RequestCache, RequestInit, Response, Url};
@@ -11,6 +11,23 @@ pub fn describe(error: &JsValue) -> String {
         .ok()
         .and_then(|message| message.as_string())
         .unwrap_or_else(|| format!("{error:?}"))
+}
+
+/// A program of WebAssembly with one function, `() -> v128`, which returns the `f32x4.relaxed_madd` of three vectors.
+const RELAXED_MADD: [u8; 40] = [
+    0, 97, 115, 109, 1, 0, 0, 0, // the magic number and version 1
+    1, 5, 1, 96, 0, 1, 123, // types: one, without parameters, a vector as its result
+    3, 2, 1, 0, // functions: one, of that type
+    10, 19, 1, 17, 0, // code: of one function, 17 bytes, without variables
+    65, 0, 253, 15, // i32.const 0, i8x16.splat
+    65, 0, 253, 15, //
+    65, 0, 253, 15, //
+    253, 133, 2, 11, // f32x4.relaxed_madd, end
+];
+
+/// Whether this browser has WebAssembly's relaxed-simd.
+pub fn has_relaxed_simd() -> bool {
+    WebAssembly::validate(&Uint8Array::from(&RELAXED_MADD[..])).unwrap_or(false)
 }
 
 /// Fetches a file of this page's own, named relative to the page.

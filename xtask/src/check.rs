@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::chromium::Chromium;
 use crate::process::{cargo, command, run, target_dir};
+use crate::simd::Simd;
 use crate::{dist, tools};
 
 /// One of the checks.
@@ -21,6 +22,8 @@ pub enum Step {
     Native,
     /// Unit tests of the page's code, in a browser.
     Wasm,
+    /// The same of its build for relaxed-simd.
+    WasmRelaxed,
     /// The page builds in release.
     Page,
     /// The built page is small.
@@ -31,8 +34,17 @@ pub enum Step {
 
 impl Step {
     /// In the order they run: what is quick to fail comes first.
-    pub const ALL: [Self; 8] =
-        [Self::Format, Self::Clippy, Self::ClippyWasm, Self::Native, Self::Wasm, Self::Page, Self::Size, Self::Browser];
+    pub const ALL: [Self; 9] = [
+        Self::Format,
+        Self::Clippy,
+        Self::ClippyWasm,
+        Self::Native,
+        Self::Wasm,
+        Self::WasmRelaxed,
+        Self::Page,
+        Self::Size,
+        Self::Browser,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -42,6 +54,7 @@ impl Step {
             Self::ClippyWasm => "clippy-wasm",
             Self::Native => "native",
             Self::Wasm => "wasm",
+            Self::WasmRelaxed => "wasm-relaxed",
             Self::Page => "page",
             Self::Size => "size",
             Self::Browser => "browser",
@@ -56,6 +69,7 @@ impl Step {
             Self::ClippyWasm => "clippy on what runs in the browser, for wasm32",
             Self::Native => "cargo test on the whole workspace",
             Self::Wasm => "the tests of web, run in headless Chromium by wasm-pack",
+            Self::WasmRelaxed => "the same, compiled for relaxed-simd",
             Self::Page => "the page builds in release",
             Self::Size => "the built page is at most 1.5 MB gzipped, weights apart",
             Self::Browser => "the built page, operated in headless Chromium",
@@ -96,7 +110,8 @@ impl Step {
                     .args(["--all-targets", "--target", tools::WASM_TARGET, "--", "--deny", "warnings"]))
             }
             Self::Native => run(cargo().args(["test", "--workspace", "--no-fail-fast"])),
-            Self::Wasm => wasm_tests(),
+            Self::Wasm => wasm_tests(Simd::Simd128),
+            Self::WasmRelaxed => wasm_tests(Simd::RelaxedSimd),
             Self::Page => {
                 tools::for_page()?;
                 dist::build()
@@ -146,16 +161,16 @@ pub fn run_steps(steps: &[Step]) -> Result<()> {
     Ok(())
 }
 
-fn wasm_tests() -> Result<()> {
+fn wasm_tests(simd: Simd) -> Result<()> {
     tools::for_wasm_tests()?;
     let chromium = Chromium::get()?;
-    run(command("wasm-pack")
-        .args(["test", "--headless", "--chrome", "--mode", "no-install", "--chromedriver"])
-        .arg(&chromium.driver)
-        .arg("web")
-        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", chromium.write_capabilities()?)
-        // In seconds; the standard 20 are short for a network on a machine that does other work at the same time.
-        .env("WASM_BINDGEN_TEST_TIMEOUT", "300"))
+    let mut tests = command("wasm-pack");
+    tests.args(["test", "--headless", "--chrome", "--mode", "no-install", "--chromedriver"]).arg(&chromium.driver);
+    tests.arg("web").env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", chromium.write_capabilities()?);
+    // In seconds; the standard 20 are short for a network on a machine that does other work at the same time.
+    tests.env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    simd.apply(&mut tests)?;
+    run(&mut tests)
 }
 
 fn browser_tests() -> Result<()> {

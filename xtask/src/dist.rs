@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::process::{command, root, run};
+use crate::process::{cargo, command, root, run};
+use crate::simd::Simd;
+use crate::tools;
 
 /// What the page without model and samples may weigh, gzipped: 1.5 MB.
 pub const MAX_GZIPPED_BYTES: usize = 1_500_000;
@@ -33,10 +35,27 @@ pub fn build() -> Result<()> {
 ///
 /// Those of [`build`].
 pub fn build_into(folder: &Path) -> Result<()> {
-    run(command("trunk").args(["build", "--release", "--dist"]).arg(folder)).context("building the page")
+    run(command("trunk").args(["build", "--release", "--dist"]).arg(folder)).context("building the page")?;
+    build_relaxed_worker(folder).context("building the worker for relaxed-simd")
 }
 
-/// Checks that a visitor gets the page quickly, and prints its size.
+/// Builds the worker a second time, as `worker-relaxed.js` and `worker-relaxed_bg.wasm` beside Trunk's `worker.js` and
+/// `worker_bg.wasm`. A browser loads one of the two.
+fn build_relaxed_worker(folder: &Path) -> Result<()> {
+    let simd = Simd::RelaxedSimd;
+    let mut build = cargo();
+    build.args(["build", "--package", "web", "--bin", "worker", "--profile", "web", "--target", tools::WASM_TARGET]);
+    simd.apply(&mut build)?;
+    run(&mut build)?;
+    let wasm = simd.target_dir()?.join(tools::WASM_TARGET).join("web/worker.wasm");
+    run(command("wasm-bindgen")
+        .args(["--target", "no-modules", "--no-typescript", "--out-name", "worker-relaxed", "--out-dir"])
+        .arg(folder)
+        .arg(wasm))
+}
+
+/// Checks that a visitor gets the page quickly, and prints its size. Both builds of the worker count, although a visitor
+/// loads one.
 ///
 /// # Errors
 ///

@@ -109,24 +109,6 @@ impl Browser {
         self.post("/actions", &json!({ "actions": [keyboard] })).map(drop)
     }
 
-    /// Makes the scripts that follow run in the n-th frame of the page.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such frame.
-    pub fn enter_frame(&self, n: usize) -> Result<()> {
-        self.post("/frame", &json!({ "id": n })).map(drop)
-    }
-
-    /// Makes the scripts that follow run in the page itself.
-    ///
-    /// # Errors
-    ///
-    /// If the driver refuses.
-    pub fn leave_frame(&self) -> Result<()> {
-        self.post("/frame", &json!({ "id": null })).map(drop)
-    }
-
     /// Calls a function of the browser's own developer tools.
     ///
     /// # Errors

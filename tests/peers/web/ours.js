@@ -1,16 +1,13 @@
-// This project's engine, without the page around it.
-import init, { Network } from "./engine/bench_engine.js";
+// This project's engine, without the page around it. The worker's name says which build.
 import { serve } from "./worker.js";
 
-let previous;
+const { default: init, Network } = await import(`./engine-${self.name}/bench_engine.js`);
 
 serve(
-  async ({ architecture, size, outputs, weights }) => {
+  async network => {
     await init();
-    previous?.free();
-    const bytes = new Uint8Array(await (await fetch(weights)).arrayBuffer());
-    previous = new Network(architecture, size, outputs, bytes);
-    return previous;
+    const bytes = new Uint8Array(await (await fetch(network.weights)).arrayBuffer());
+    return new Network(JSON.stringify(network), bytes);
   },
   (network, input) => network.run(input),
 );

@@ -1,9 +1,9 @@
-// What both engines' workers have in common: the messages, the input and the clock.
+// What all engines' workers have in common: the messages, the inputs and the clock.
 
-// Numbers in -1..1 from a linear congruential generator: the same for both engines.
-function noise(length) {
+// Numbers in -1..1 from a linear congruential generator: the same for all engines.
+function noise(length, seed) {
   const values = new Float32Array(length);
-  let state = 1;
+  let state = seed;
   for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     values[i] = state / 2 ** 31 - 1;
@@ -12,23 +12,29 @@ function noise(length) {
 }
 
 // `load` makes a network of a case; `run` takes the network and its input, and returns the logits.
+//
+// Messages: `{ load }` is answered when the network is there; `{ run: seed }` with the logits for the image of this seed
+// and the milliseconds that they took. Every answer has the number of its message; the answer 0 says that the worker
+// listens.
 export function serve(load, run) {
-  let network, input;
+  let network, length;
   onmessage = async ({ data }) => {
     try {
       if (data.load) {
-        const { channels, size } = data.load;
-        input = noise(channels * size * size);
+        length = data.load.architecture.in_channels * data.load.size ** 2;
         network = await load(data.load);
-        postMessage({});
+        postMessage({ id: data.id });
       } else {
+        const input = noise(length, data.run);
         const start = performance.now();
-        const logits = await run(network, input);
+        const result = await run(network, input);
         const ms = performance.now() - start;
-        postMessage({ ms, logits: Array.from(logits) });
+        const logits = new Float32Array(result);
+        postMessage({ id: data.id, ms, logits }, [logits.buffer]);
       }
     } catch (error) {
-      postMessage({ error: String(error?.stack ?? error) });
+      postMessage({ id: data.id, error: String(error?.stack ?? error) });
     }
   };
+  postMessage({ id: 0 });
 }

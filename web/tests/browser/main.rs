@@ -11,5 +11,6 @@ mod model;
 mod networks;
 mod protocol;
 mod reader;
+mod simd;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -1,4 +1,4 @@
-//! ONNX Runtime Web and the ONNX files it runs: fetched and made once, in cargo's build folder.
+//! The peers in the browser and the files they run: fetched and made once, in cargo's build folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,28 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, root, run, version};
 
-/// The files of ONNX Runtime Web that its WebAssembly back end loads.
-pub const ORT_FILES: [&str; 3] = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
+/// What the browser loads of each package: its folder, the files, and where they go.
+const PACKAGES: [(&str, &[&str], &str); 3] = [
+    ("onnxruntime-web/dist", &["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"], "ort"),
+    ("@tensorflow/tfjs-core/dist", &["tf-core.min.js"], "tfjs"),
+    ("@tensorflow/tfjs-backend-wasm/dist", &["tf-backend-wasm.min.js", "tfjs-backend-wasm-simd.wasm"], "tfjs"),
+];
 
 /// A Python that can write ONNX files.
 pub struct Python(PathBuf);
 
-/// The network of a case, for the script that writes its ONNX file.
+/// A network, for the script that writes its ONNX file.
 pub struct Network<'a> {
-    /// As in a model card, in JSON.
-    pub architecture: &'a str,
-    /// Height and width of the input.
-    pub size: u64,
-    /// Number of logits.
-    pub outputs: u64,
+    /// Kind, architecture, size and outputs, in JSON.
+    pub description: &'a str,
+    /// Where the weights come from.
+    pub values: Values,
+    /// The weights.
+    pub weights: &'a Path,
+    /// The ONNX file to write.
+    pub onnx: &'a Path,
+    /// The file to write for peers that read no ONNX: safetensors with batch norm folded in.
+    pub folded: &'a Path,
 }
 
 /// Whether a network's weights are there or made up.
@@ -60,27 +68,28 @@ impl Python {
     /// # Errors
     ///
     /// If the weights are not the network's.
-    pub fn write_onnx(&self, network: &Network, values: Values, weights: &Path, onnx: &Path) -> Result<()> {
+    pub fn write_onnx(&self, network: &Network) -> Result<()> {
         let mut script = command(&self.0);
-        script.arg("tests/peers/onnx_resnet.py").args(["--architecture", network.architecture]);
-        script.args(["--size", &network.size.to_string(), "--outputs", &network.outputs.to_string()]);
-        script.arg("--weights").arg(weights).arg("--onnx").arg(onnx);
-        if values == Values::Random {
+        script.arg("tests/peers/onnx_network.py").args(["--network", network.description]);
+        script.arg("--weights").arg(network.weights).arg("--onnx").arg(network.onnx);
+        script.arg("--folded").arg(network.folded);
+        if network.values == Values::Random {
             script.args(["--random", "1"]);
         }
         run(&mut script)
     }
 }
 
-/// Fetches the version of ONNX Runtime Web that `tests/peers/package-lock.json` names, and copies [`ORT_FILES`].
+/// Fetches the packages in the versions that `tests/peers/package-lock.json` names, and copies what the browser loads
+/// of them.
 ///
 /// # Errors
 ///
-/// If npm is missing or the package cannot be fetched; the message says what to do.
-pub fn copy_onnxruntime(folder: &Path, to: &Path) -> Result<()> {
+/// If npm is missing or a package cannot be fetched; the message says what to do.
+pub fn copy_packages(folder: &Path, to: &Path) -> Result<()> {
     if version("npm").is_none() {
         bail!(
-            "npm is needed for ONNX Runtime Web: `sudo apt-get install npm` (Debian, Ubuntu), \
+            "npm is needed for ONNX Runtime Web and TensorFlow.js: `sudo apt-get install npm` (Debian, Ubuntu), \
              `sudo dnf install npm` (Fedora), `brew install node` (macOS)"
         );
     }
@@ -92,8 +101,10 @@ pub fn copy_onnxruntime(folder: &Path, to: &Path) -> Result<()> {
     run(command("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
         .arg(&npm))?;
-    for name in ORT_FILES {
-        copy(&npm.join("node_modules/onnxruntime-web/dist").join(name), &to.join(name))?;
+    for (package, files, place) in PACKAGES {
+        for name in files {
+            copy(&npm.join("node_modules").join(package).join(name), &to.join(place).join(name))?;
+        }
     }
     Ok(())
 }

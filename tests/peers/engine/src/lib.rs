@@ -1,33 +1,51 @@
-//! The page's inference without the page, so that a benchmark can call it as it calls its peer.
+//! The page's inference without the page, so that a benchmark can call it as it calls its peers.
 
+use serde::Deserialize;
 use shared::infer::resnet::ResNetPlan;
 use shared::io::Weights;
+use shared::model::resnet::ResNetConfig;
 use wasm_bindgen::prelude::*;
 
 /// A compiled network.
 #[wasm_bindgen]
-pub struct Network(ResNetPlan);
+pub struct Network(Plan);
+
+enum Plan {
+    ResNet(ResNetPlan),
+}
+
+/// A network for square images of `size` pixels.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Description {
+    ResNet { architecture: ResNetConfig, size: usize, outputs: usize },
+}
 
 #[wasm_bindgen]
 impl Network {
-    /// Compiles a network of an architecture (JSON, as in a model card) for square images of `size` pixels.
+    /// Compiles a network of a description (JSON, as in `tests/peers/onnx_network.py`).
     ///
     /// # Errors
     ///
-    /// If the architecture is not valid or the weights are not its own.
+    /// If the description is not valid or the weights are not its own.
     #[wasm_bindgen(constructor)]
-    pub fn new(architecture: &str, size: usize, n_out: usize, weights: &[u8]) -> Result<Network, JsError> {
-        let architecture = serde_json::from_str(architecture)?;
+    pub fn new(description: &str, weights: &[u8]) -> Result<Network, JsError> {
         let weights = Weights::from_safetensors("weights", weights)?;
-        Ok(Self(ResNetPlan::new(&architecture, size, n_out, &weights)?))
+        Ok(Self(match serde_json::from_str(description)? {
+            Description::ResNet { architecture, size, outputs } => {
+                Plan::ResNet(ResNetPlan::new(&architecture, size, outputs, &weights)?)
+            }
+        }))
     }
 
-    /// `[in_channels, size, size]` to `[n_out]` logits.
+    /// `[C, H, W]` to logits.
     ///
     /// # Errors
     ///
     /// If the input has another length.
     pub fn run(&mut self, input: &[f32]) -> Result<Vec<f32>, JsError> {
-        Ok(self.0.run(input)?.to_vec())
+        Ok(match &mut self.0 {
+            Plan::ResNet(plan) => plan.run(input)?.to_vec(),
+        })
     }
 }

@@ -5,16 +5,11 @@ import { serve } from "./worker.js";
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 
-let previous;
-
 serve(
-  async ({ channels, size, onnx }) => {
-    await previous?.release();
-    previous = await ort.InferenceSession.create(onnx, {
-      executionProviders: ["wasm"],
-      graphOptimizationLevel: "all",
-    });
-    return { session: previous, shape: [1, channels, size, size] };
+  async ({ architecture, size, onnx }) => {
+    const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+    const session = await ort.InferenceSession.create(onnx, options);
+    return { session, shape: [1, architecture.in_channels, size, size] };
   },
   async ({ session, shape }, input) => {
     const { logits } = await session.run({ image: new ort.Tensor("float32", input, shape) });
