@@ -145,7 +145,8 @@ impl GoldenResNet50 {
     pub fn check_layers(&self) -> Outcome {
         let input = Tensor::from_slice(&self.input, (1, 3, 224, 224), &Device::Cpu)?;
         let out = self.model.forward_t(&input, false)?;
-        self.expected.local.check("layer4", &out.local, NETWORK)?;
+        let local = out.local.permute((0, 3, 1, 2))?; // PyTorch has channels first.
+        self.expected.local.check("layer4", &local, NETWORK)?;
         check_logits(&out.logits.flatten_all()?.to_vec1::<f32>()?, &self.expected.logits)
     }
 

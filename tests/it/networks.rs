@@ -1,7 +1,13 @@
 //! The networks give PyTorch's numbers, forward and backward.
 
 use tests::golden::{GoldenResNet50, TrainingStep};
+use tests::layers::check_layers;
 use trainer::optim::Adam;
+
+#[test]
+fn layers_equal_pytorchs() {
+    check_layers().unwrap();
+}
 
 #[test]
 fn resnet50_equals_torchvision() {

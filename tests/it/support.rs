@@ -1,6 +1,7 @@
 //! What the integration tests share: where files are.
 
 pub mod golden;
+pub mod layers;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 """Writes a network as an ONNX file, batch norm folded into the convolutions, and the folded tensors beside it.
 
-Needs the packages of requirements.txt. `cargo xtask bench web` runs it.
+Needs the packages of onnx.txt. `cargo xtask bench web` runs it.
 
     onnx_network.py --network '{"kind": "resnet", "size": 224, "outputs": 1000, "architecture":
         {"depth": 50, "width": 64, "in_channels": 3, "stem_pool": true}}' \

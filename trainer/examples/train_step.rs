@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use mimalloc::MiMalloc;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -19,11 +18,11 @@ use shared::model::classifier::finding_loss;
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::{Parameters, cross_entropy};
+use trainer::allocator::{Allocator, keep_freed_memory};
 use trainer::optim::Adam;
 
-/// As in the program `cmim`.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// A network and one batch for it.
 enum Case {
@@ -73,6 +72,7 @@ impl Case {
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [name, threads] = words.as_slice() else { bail!("usage: train_step CASE THREADS") };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;

@@ -3,6 +3,7 @@
 //! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model with [`optim`] and
 //! [`checkpoint`]; [`evaluate`] measures it; [`export`] packs it for the page.
 
+pub mod allocator;
 pub mod checkpoint;
 pub mod config;
 pub mod data;

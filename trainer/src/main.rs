@@ -6,14 +6,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mimalloc::MiMalloc;
+use trainer::allocator::{Allocator, keep_freed_memory};
 
-/// A training step allocates and frees hundreds of megabytes; the system's allocator gives them back to the kernel each
-/// time, which took a quarter of the step.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
+    keep_freed_memory();
     match cli::run(&cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

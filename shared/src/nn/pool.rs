@@ -40,7 +40,7 @@ pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
     x.flatten(1, 2)?.mean(1)
 }
 
-fn window(spec: ConvSpec, h: usize, w: usize) -> Result<(Window, [usize; 2])> {
+fn window(spec: ConvSpec, h: usize, w: usize, c: usize) -> Result<(Window, [usize; 2])> {
     let ConvSpec { kernel, stride, padding } = spec;
     if padding >= kernel || kernel > MAX_SIDE {
         bail!(
@@ -48,10 +48,12 @@ fn window(spec: ConvSpec, h: usize, w: usize) -> Result<(Window, [usize; 2])> {
         );
     }
     let window = Window { input: [h, w], kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
-    match window.output() {
+    match window.output().filter(|_| c > 0) {
         // The last window must see at least a pixel.
         Some(out) if (0..2).all(|i| (out[i] - 1) * stride < window.input[i] + padding) => Ok((window, out)),
-        _ => bail!("a pooling window of {kernel} and stride {stride} does not fit an input of {h}x{w}"),
+        _ => {
+            bail!("a pooling window of {kernel} and stride {stride} does not fit an input of {h}x{w} with {c} channels")
+        }
     }
 }
 
@@ -68,7 +70,7 @@ impl CustomOp1 for MaxPool {
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = xl.shape().dims4()?;
-        let (window, out) = window(self.spec, h, w)?;
+        let (window, out) = window(self.spec, h, w, c)?;
         for_real!(x.dtype(), T => {
             let (y, winners) = pool::max::<T>(&window, out, c, slice(x, xl)?);
             *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;
@@ -78,7 +80,7 @@ impl CustomOp1 for MaxPool {
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, h, w, c) = x.dims4()?;
-        let (window, out) = window(self.spec, h, w)?;
+        let (window, out) = window(self.spec, h, w, c)?;
         let winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
         for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
             let dx = pool::max_gradient(&window, out, c, &winners, dy);
@@ -98,7 +100,7 @@ impl CustomOp1 for AvgPool {
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = xl.shape().dims4()?;
-        let (window, out) = window(self.spec, h, w)?;
+        let (window, out) = window(self.spec, h, w, c)?;
         for_real!(x.dtype(), T => {
             let y = pool::average::<T>(&window, out, c, slice(x, xl)?);
             Ok((T::to_cpu_storage_owned(y), (n, out[0], out[1], c).into()))
@@ -107,7 +109,7 @@ impl CustomOp1 for AvgPool {
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, h, w, c) = x.dims4()?;
-        let (window, out) = window(self.spec, h, w)?;
+        let (window, out) = window(self.spec, h, w, c)?;
         for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
             Ok(Some(Tensor::from_vec(pool::average_gradient(&window, out, c, dy), x.shape(), x.device())?))
         }))

@@ -1,7 +1,13 @@
 //! PyTorch's numbers, in the browser: the same checks that the integration tests run natively.
 
 use tests::golden::{GoldenResNet50, TrainingStep};
+use tests::layers::check_layers;
 use wasm_bindgen_test::wasm_bindgen_test;
+
+#[wasm_bindgen_test]
+fn layers_equal_pytorchs() {
+    check_layers().expect("outputs and gradients are PyTorch's");
+}
 
 #[wasm_bindgen_test]
 fn resnet50_equals_torchvision() {

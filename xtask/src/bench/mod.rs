@@ -1,4 +1,6 @@
 //! `cargo xtask bench`: how fast this project is, always beside a peer and in the same run.
 
+mod duel;
 pub mod peer;
+pub mod train;
 pub mod web;

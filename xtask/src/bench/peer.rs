@@ -41,14 +41,15 @@ pub enum Values {
 }
 
 impl Python {
-    /// Makes an environment with the packages of `tests/peers/requirements.txt`, unless it is there already.
+    /// Makes an environment with the packages that a file in `tests/peers` lists, unless it is there already.
     ///
     /// # Errors
     ///
     /// If there is no Python or the packages cannot be fetched; the message says what to do.
-    pub fn get(folder: &Path) -> Result<Self> {
-        let requirements = root().join("tests/peers/requirements.txt");
-        let wanted = fs::read_to_string(&requirements).context("reading tests/peers/requirements.txt")?;
+    pub fn get(folder: &Path, requirements: &str) -> Result<Self> {
+        let requirements = root().join("tests/peers").join(requirements);
+        let wanted =
+            fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
         let venv = folder.join("venv");
         let (python, installed) = (venv.join("bin/python"), venv.join("installed.txt"));
         if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
@@ -61,6 +62,11 @@ impl Python {
         run(command(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
         fs::write(&installed, wanted).with_context(|| format!("writing {}", installed.display()))?;
         Ok(Self(python))
+    }
+
+    /// The interpreter.
+    pub fn program(&self) -> &Path {
+        &self.0
     }
 
     /// Writes the ONNX file of a network, and its weights if they are to be random.

@@ -26,7 +26,7 @@ struct Row {
 ///
 /// If PyTorch cannot be installed or a program fails.
 pub fn measure_all() -> Result<()> {
-    let python = Python::get(&target_dir()?.join("bench-train"), "train.txt")?;
+    let python = Python::get(&target_dir()?.join("bench-train"), "torch.txt")?;
     run(cargo().args(["build", "--release", "--package", "trainer", "--example", "train_step"]))?;
     let ours = target_dir()?.join("release/examples/train_step");
     let mut rows = Vec::new();
@@ -38,7 +38,8 @@ pub fn measure_all() -> Result<()> {
             our_step.args([case, &threads_text]).env("RAYON_NUM_THREADS", &threads_text);
             let mut peer_step = command(python.program());
             peer_step.arg(root().join("tests/peers/train_step.py")).args([case, &threads_text]);
-            let both = [Contestant::start("this project", &mut our_step)?, Contestant::start("PyTorch", &mut peer_step)?];
+            let both =
+                [Contestant::start("this project", &mut our_step)?, Contestant::start("PyTorch", &mut peer_step)?];
             let [ours, peer] = fight(both, WARM_UP, ROUNDS).with_context(|| format!("{case}, {threads} threads"))?;
             for times in [&ours, &peer] {
                 ensure!(times.last["loss"].as_f64().is_some_and(f64::is_finite), "a loss of {}", times.last["loss"]);
@@ -57,7 +58,8 @@ fn print(rows: &[Row]) -> Result<()> {
     );
     let mut lines = Vec::new();
     for Row { case, threads, ours, peer } in rows {
-        let memory = |times: &Times| times.end["peak_bytes"].as_f64().context("no peak memory").map(|b| b / f64::from(1 << 20));
+        let memory =
+            |times: &Times| times.end["peak_bytes"].as_f64().context("no peak memory").map(|b| b / f64::from(1 << 20));
         let (o, p, o_memory, p_memory) = (ours.median(), peer.median(), memory(ours)?, memory(peer)?);
         println!(
             "{case:<16}{threads:>8}{o:>11.0}{p:>13.0}{:>8.2}{o_memory:>12.0}{p_memory:>14.0}{:>8.2}",

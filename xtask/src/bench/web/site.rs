@@ -44,7 +44,7 @@ impl Site {
         for simd in Simd::ALL {
             build_engine(simd, &bench)?;
         }
-        let python = Python::get(&folder)?;
+        let python = Python::get(&folder, "onnx.txt")?;
         for case in cases {
             python.write_onnx(&Network {
                 description: &case.network.to_string(),
