@@ -115,7 +115,6 @@ impl Conv2d {
             ("bias of a convolution", shape.out_channels, bias.len()),
             ("input channels of a convolution", shape.in_channels, input.channels),
             ("output channels of a convolution", shape.out_channels, output.channels),
-            ("output channels with whole vectors", shape.out_channels.next_multiple_of(simd.lanes()), output.stride),
             ("output height of a convolution", shape.out_size(input.height)?, output.height),
             ("output width of a convolution", shape.out_size(input.width)?, output.width),
         ];
@@ -123,6 +122,13 @@ impl Conv2d {
             if expected != found {
                 return Err(Error::Shape { what, expected: expected.to_string(), found: found.to_string() });
             }
+        }
+        if !output.holds_vectors(simd.lanes()) {
+            return Err(Error::Shape {
+                what: "output channels of a convolution",
+                expected: format!("room for whole vectors of {}", simd.lanes()),
+                found: format!("{output:?}"),
+            });
         }
         let border = shape.border(algorithm, input.height, input.width)?;
         if border.union(input.border) != input.border {
@@ -132,7 +138,7 @@ impl Conv2d {
                 found: format!("{:?}", input.border),
             });
         }
-        let mut padded_bias = Buffer::zeros(output.stride)?;
+        let mut padded_bias = Buffer::zeros(output.padded_channels(simd.lanes()))?;
         padded_bias[..bias.len()].copy_from_slice(bias);
         let weights = match algorithm {
             Algorithm::Direct => direct(simd, shape, input, output, weight)?,
@@ -185,7 +191,10 @@ fn direct(simd: Simd, shape: ConvShape, input: Layout, output: Layout, weight: &
         if channel < in_channels { weight[((n * in_channels + channel) * kernel + ky) * kernel + kx] } else { 0.0 }
     })?;
     let first_tap = input.at(0, 0) - padding * (input.row_stride() + input.stride);
-    let mut rows = Vec::with_capacity(output.height * output.width);
+    let mut rows: Vec<[u32; 2]> = Vec::new();
+    let count = output.height * output.width;
+    rows.try_reserve_exact(count)
+        .map_err(|_source| Error::OutOfMemory { bytes: count.saturating_mul(size_of::<[u32; 2]>()) })?;
     for y in 0..output.height {
         for x in 0..output.width {
             let a = first_tap + y * stride * input.row_stride() + x * stride * input.stride;

@@ -19,7 +19,8 @@ impl Border {
     }
 }
 
-/// An image `[H, W, C]` with the channels of a pixel side by side, a border of zeros, and room for whole vectors.
+/// An image `[H, W, C]` with the channels of a pixel side by side, a border of zeros, and room for whole vectors; or some
+/// of its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Rows of the image.
@@ -30,6 +31,8 @@ pub struct Layout {
     pub channels: usize,
     /// Floats from one pixel to the next; those after the channels are zeros.
     pub stride: usize,
+    /// Floats of a pixel before its first channel: not 0 where this is [`Self::part`] of a wider image.
+    pub offset: usize,
     /// The zeros around the image.
     pub border: Border,
 }
@@ -51,7 +54,7 @@ impl Layout {
             return Err(unfit());
         }
         let stride = channels.checked_next_multiple_of(lanes).ok_or_else(unfit)?;
-        let layout = Self { height, width, channels, stride, border };
+        let layout = Self { height, width, channels, stride, offset: 0, border };
         let with_border = |size: usize| size.checked_add(border.before)?.checked_add(border.after);
         let limit = (isize::MAX as usize / size_of::<f32>()).min(u32::MAX as usize);
         with_border(height)
@@ -60,6 +63,33 @@ impl Layout {
             .filter(|&len| len <= limit)
             .ok_or_else(unfit)?;
         Ok(layout)
+    }
+
+    /// Some channels of this image as an image of their own, in the same memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if there are no such channels.
+    pub fn part(&self, first: usize, channels: usize) -> Result<Self> {
+        if channels == 0 || first.checked_add(channels).is_none_or(|end| end > self.channels) {
+            return Err(Error::Shape {
+                what: "channels of an image",
+                expected: format!("some of {}", self.channels),
+                found: format!("{channels} from {first} on"),
+            });
+        }
+        Ok(Self { channels, offset: self.offset + first, ..*self })
+    }
+
+    /// Floats of a pixel that are written where whole vectors are.
+    pub(crate) fn padded_channels(&self, lanes: usize) -> usize {
+        self.channels.next_multiple_of(lanes)
+    }
+
+    /// Whether vectors may be written to each pixel without touching what does not belong to it.
+    pub(crate) fn holds_vectors(&self, lanes: usize) -> bool {
+        let end = self.offset + self.padded_channels(lanes);
+        self.stride.is_multiple_of(lanes) && self.offset.is_multiple_of(lanes) && end <= self.stride
     }
 
     /// Floats from one row to the next.
@@ -79,10 +109,10 @@ impl Layout {
 
     /// Offset of a pixel's first channel.
     pub fn at(&self, y: usize, x: usize) -> usize {
-        (y + self.border.before) * self.row_stride() + (x + self.border.before) * self.stride
+        (y + self.border.before) * self.row_stride() + (x + self.border.before) * self.stride + self.offset
     }
 
-    /// Writes the zeros around the image.
+    /// Writes the zeros around the image; around all channels where this is a part of them.
     pub fn clear_border(&self, image: &mut [f32]) {
         if self.border == Border::default() {
             return;
@@ -90,7 +120,7 @@ impl Layout {
         let row = self.width * self.stride;
         let mut end_of_last = 0;
         for y in 0..self.height {
-            let begin = self.at(y, 0);
+            let begin = self.at(y, 0) - self.offset;
             image[end_of_last..begin].fill(0.0);
             end_of_last = begin + row;
         }
@@ -110,6 +140,18 @@ impl Layout {
         }
     }
 
+    /// Copies the image out as `[C, H, W]`.
+    pub fn copy_planes(&self, image: &[f32], planes: &mut [f32]) {
+        let plane = self.height * self.width;
+        for i in 0..plane {
+            let at = self.at(i / self.width, i % self.width);
+            let pixel = &image[at..at + self.channels];
+            for (value, to) in pixel.iter().zip(planes[i..].iter_mut().step_by(plane)) {
+                *to = *value;
+            }
+        }
+    }
+
     /// Copies the image out as `[H, W, C]` without border or gaps.
     pub fn copy_dense(&self, image: &[f32], dense: &mut [f32]) {
         for (i, pixel) in dense.chunks_exact_mut(self.channels).enumerate() {
@@ -122,6 +164,25 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_lies_among_the_other_channels() {
+        let whole = Layout::new(2, 2, 8, 4, Border { before: 1, after: 0 }).expect("a small image");
+        let part = whole.part(4, 3).expect("is there");
+        assert_eq!((part.at(0, 0), part.at(1, 1), part.len()), (whole.at(0, 0) + 4, whole.at(1, 1) + 4, whole.len()));
+        assert!(part.holds_vectors(4) && !part.holds_vectors(8));
+        assert!(!whole.part(2, 2).expect("is there").holds_vectors(4));
+        let mut image = vec![1.0; whole.len()];
+        part.clear_border(&mut image);
+        assert_eq!(image.iter().filter(|&&value| value == 1.0).count(), 2 * 2 * 8);
+        image[part.at(0, 1) + 2] = 5.0;
+        let mut planes = vec![0.0; 12];
+        part.copy_planes(&image, &mut planes);
+        assert_eq!(planes, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 5.0, 1.0, 1.0]);
+        for (first, channels) in [(0, 0), (0, 9), (8, 1), (usize::MAX, 2)] {
+            assert!(matches!(whole.part(first, channels), Err(Error::Shape { .. })));
+        }
+    }
 
     #[test]
     fn planes_go_in_and_dense_pixels_come_out() {

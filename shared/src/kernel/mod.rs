@@ -11,9 +11,11 @@
 
 mod buffer;
 mod conv;
+mod conv_transpose;
 mod gemm;
 mod lanes;
 mod layout;
+mod moments;
 #[cfg(test)]
 pub(crate) mod naive;
 mod pool;
@@ -23,7 +25,9 @@ mod winograd;
 
 pub(crate) use buffer::Buffer;
 pub use conv::{Algorithm, Conv2d, ConvShape};
+pub use conv_transpose::ConvTranspose2d;
 pub use gemm::{Activation, Base, PackedMatrix, gemm};
 pub use lanes::Simd;
 pub use layout::{Border, Layout};
+pub use moments::{Nth, pool_into_moments};
 pub use pool::{PoolShape, global_average_pool, max_pool};

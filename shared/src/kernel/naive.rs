@@ -81,6 +81,52 @@ pub(crate) fn max_pool(x: &Planes, shape: PoolShape) -> Planes {
     })
 }
 
+/// Transposed convolution with weights `[C_in, C_out, 2, 2]` and stride 2.
+pub(crate) fn conv_transpose2d(x: &Planes, weight: &[f32], bias: &[f32]) -> Planes {
+    Planes::map(bias.len(), x.height * 2, x.width * 2, |n, y, x0| {
+        let mut sum = f64::from(bias[n]);
+        for c in 0..x.channels {
+            let w = weight[((c * bias.len() + n) * 2 + y as usize % 2) * 2 + x0 as usize % 2];
+            sum += f64::from(w) * x.get(c, y / 2, x0 / 2).unwrap_or(0.0);
+        }
+        sum
+    })
+}
+
+/// Greatest value of each 2x2 window, stride 1, at the same resolution: windows reach over the lower and right edge.
+pub(crate) fn pool_in_place(x: &Planes) -> Planes {
+    Planes::map(x.channels, x.height, x.width, |c, y, x0| {
+        let window = [(y, x0), (y, x0 + 1), (y + 1, x0), (y + 1, x0 + 1)];
+        window.into_iter().filter_map(|(y, x0)| x.get(c, y, x0)).fold(f64::NEG_INFINITY, f64::max)
+    })
+}
+
+/// Mean over some images, and variance with divisor `count - 1`; 0 for a single one.
+pub(crate) fn moments(images: &[Planes]) -> [Planes; 2] {
+    let count = images.len() as f64;
+    let of = |i: usize| images.iter().map(move |image| image.data[i]);
+    let mean: Vec<f64> = (0..images[0].data.len()).map(|i| of(i).sum::<f64>() / count).collect();
+    let square = |i: usize| of(i).map(|value| (value - mean[i]).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let variance = (0..mean.len()).map(square).collect();
+    [mean, variance].map(|data: Vec<f64>| Planes { data, ..images[0] })
+}
+
+/// Channels of one image, then those of another.
+pub(crate) fn concat(a: &Planes, b: &Planes) -> Planes {
+    Planes { channels: a.channels + b.channels, data: [&*a.data, &*b.data].concat(), ..*a }
+}
+
+/// Batch norm by its definition, with a weight, a bias, a mean and a variance per channel.
+pub(crate) fn batch_norm(x: &Planes, [weight, bias, mean, variance]: [&[f32]; 4]) -> Planes {
+    let plane = x.height * x.width;
+    let normed = x.data.iter().enumerate().map(|(i, value)| {
+        let c = i / plane;
+        let [weight, bias, mean, variance] = [weight[c], bias[c], mean[c], variance[c]].map(f64::from);
+        (value - mean) / (variance + 1e-5).sqrt() * weight + bias
+    });
+    Planes { data: normed.collect(), ..*x }
+}
+
 /// Seeded uniform values in `-1..1`.
 pub(crate) fn uniform(seed: u64, len: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -49,8 +49,9 @@ impl PoolShape {
 /// If the layouts do not fit the shape and the instructions, or a slice is shorter than its layout.
 pub fn max_pool(simd: Simd, shape: PoolShape, from: (&Layout, &[f32]), to: (&Layout, &mut [f32])) {
     assert!(
-        from.0.stride == to.0.stride
-            && to.0.stride.is_multiple_of(simd.lanes())
+        from.0.channels == to.0.channels
+            && from.0.holds_vectors(simd.lanes())
+            && to.0.holds_vectors(simd.lanes())
             && shape.out_size(from.0.height).is_ok_and(|height| height == to.0.height)
             && shape.out_size(from.0.width).is_ok_and(|width| width == to.0.width),
         "layouts do not fit {shape:?}"
@@ -68,13 +69,14 @@ impl Kernel<f32> for MaxPool<'_> {
     #[inline(always)]
     fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
         let ((from, input), (to, output)) = (self.from, self.to);
+        let channels = to.padded_channels(L::LEN);
         for y in 0..to.height {
             let (top, bottom) = self.shape.inside(y, from.height);
             for x in 0..to.width {
                 let (left, right) = self.shape.inside(x, from.width);
                 let at = to.at(y, x);
-                let pixel = &mut output[at..at + to.stride];
-                for channel in (0..to.stride).step_by(L::LEN) {
+                let pixel = &mut output[at..at + channels];
+                for channel in (0..channels).step_by(L::LEN) {
                     let mut greatest = lanes.splat(f32::NEG_INFINITY);
                     for y in top..bottom {
                         for x in left..right {

@@ -78,7 +78,7 @@ impl Winograd {
     /// [`Error::Shape`] if the kernel is not 3x3 with stride 1 and padding 1 or the input's pixels are no whole
     /// vectors, [`Error::OutOfMemory`] if there is no room.
     pub(crate) fn new(simd: Simd, shape: ConvShape, [input, output]: [Layout; 2], weight: &[f32]) -> Result<Self> {
-        if (shape.kernel, shape.stride, shape.padding) != (3, 1, 1) || !input.stride.is_multiple_of(simd.lanes()) {
+        if (shape.kernel, shape.stride, shape.padding) != (3, 1, 1) || !input.stride.is_multiple_of(simd.lanes()) || input.offset != 0 {
             return Err(Error::Shape {
                 what: "convolution by Winograd's algorithm",
                 expected: format!("3x3, stride 1, padding 1, pixels of whole vectors of {}", simd.lanes()),
@@ -86,7 +86,7 @@ impl Winograd {
             });
         }
         let (c_in, c_out) = (shape.in_channels, shape.out_channels);
-        let mut weights = Buffer::zeros(POINTS.saturating_mul(c_in).saturating_mul(output.stride))?;
+        let mut weights = Buffer::zeros(POINTS.saturating_mul(c_in).saturating_mul(output.padded_channels(simd.lanes())))?;
         for (i, panel) in weights.chunks_mut(POINTS * c_in * simd.panel_width()).enumerate() {
             let width = panel.len() / (POINTS * c_in);
             let first = i * simd.panel_width();

@@ -2,6 +2,7 @@
 
 pub mod bilinear;
 pub mod classifier;
+pub mod hemis;
 pub mod resnet;
 pub mod text_cnn;
 pub mod unet;
