@@ -27,3 +27,4 @@ pub use gemm::{Activation, Base, PackedMatrix, gemm};
 pub use lanes::Simd;
 pub use layout::{Border, Layout};
 pub use pool::{PoolShape, global_average_pool, max_pool};
+pub use winograd::Tile;
