@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::gemm::{Activation, Base, PackedMatrix, Product, Segment, k_blocks};
 use super::lanes::Simd;
 use super::layout::{Border, Layout};
-use super::winograd::Winograd;
+use super::winograd::{Tile, Winograd};
 use crate::error::{Error, Result};
 
 /// Sizes of a convolution with a square kernel.
@@ -27,8 +27,8 @@ pub struct ConvShape {
 pub enum Algorithm {
     /// One matrix product.
     Direct,
-    /// Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3x3 kernels of stride 1 and padding 1.
-    Winograd,
+    /// Winograd's: fewer multiplications, for 3x3 kernels of stride 1 and padding 1.
+    Winograd(Tile),
 }
 
 impl ConvShape {
@@ -51,7 +51,7 @@ impl ConvShape {
 
     /// The faster algorithm for an image.
     pub fn algorithm(&self, height: usize, width: usize) -> Algorithm {
-        if Winograd::pays(self, height, width) { Algorithm::Winograd } else { Algorithm::Direct }
+        Tile::best(self, height, width).map_or(Algorithm::Direct, Algorithm::Winograd)
     }
 
     /// The zeros that an input needs around it.
@@ -60,8 +60,8 @@ impl ConvShape {
     ///
     /// Those of [`Self::out_size`].
     pub fn border(&self, algorithm: Algorithm, height: usize, width: usize) -> Result<Border> {
-        if algorithm == Algorithm::Winograd {
-            return Ok(Winograd::border(height, width));
+        if let Algorithm::Winograd(tile) = algorithm {
+            return Ok(tile.border(height, width));
         }
         let mut after = 0;
         for size in [height, width] {
@@ -142,7 +142,7 @@ impl Conv2d {
         padded_bias[..bias.len()].copy_from_slice(bias);
         let weights = match algorithm {
             Algorithm::Direct => direct(simd, shape, input, output, weight)?,
-            Algorithm::Winograd => Weights::Winograd(Winograd::new(simd, shape, [input, output], weight)?),
+            Algorithm::Winograd(tile) => Weights::Winograd(Winograd::new(simd, shape, tile, [input, output], weight)?),
         };
         Ok(Self { input, output, bias: padded_bias, weights })
     }
@@ -286,7 +286,9 @@ mod tests {
         let sizes = [(1, 1, 1, 1), (4, 12, 4, 4), (3, 20, 6, 5), (16, 33, 9, 13), (420, 8, 5, 3), (40, 40, 17, 30)];
         for (in_channels, out_channels, height, width) in sizes {
             let shape = ConvShape { in_channels, out_channels, kernel: 3, stride: 1, padding: 1 };
-            check(shape, Algorithm::Winograd, height, width, 2e-5);
+            for (tile, tolerance) in [(Tile::Two, 1e-5), (Tile::Four, 2e-5), (Tile::Six, 5e-5)] {
+                check(shape, Algorithm::Winograd(tile), height, width, tolerance);
+            }
         }
     }
 
@@ -333,7 +335,7 @@ mod tests {
             assert!(matches!(result, Err(Error::Shape { .. })), "{result:?}");
         }
         let strided = ConvShape { stride: 2, ..shape };
-        let winograd = Conv2d::new(simd, strided, Algorithm::Winograd, good, &[0.0; 144], &[0.0; 4]);
+        let winograd = Conv2d::new(simd, strided, Algorithm::Winograd(Tile::Four), good, &[0.0; 144], &[0.0; 4]);
         assert!(winograd.is_err());
     }
 }

@@ -39,7 +39,11 @@ impl ConvTranspose2d {
     pub fn new(simd: Simd, [input, output]: [Layout; 2], weight: &[f32], bias: &[f32]) -> Result<Self> {
         let (c_in, c_out) = (input.channels, output.channels);
         let sizes = [
-            ("weights of a transposed convolution", c_in.saturating_mul(c_out).saturating_mul(SIDE * SIDE), weight.len()),
+            (
+                "weights of a transposed convolution",
+                c_in.saturating_mul(c_out).saturating_mul(SIDE * SIDE),
+                weight.len(),
+            ),
             ("bias of a transposed convolution", c_out, bias.len()),
             ("output height of a transposed convolution", input.height * SIDE, output.height),
             ("output width of a transposed convolution", input.width * SIDE, output.width),
@@ -108,7 +112,9 @@ mod tests {
 
     #[test]
     fn transposed_convolution_is_the_plain_sum_and_keeps_other_channels() {
-        for (c_in, c_out, height, width) in [(1, 1, 1, 1), (3, 5, 4, 7), (40, 33, 5, 6), (700, 8, 3, 2), (16, 16, 13, 11)] {
+        for (c_in, c_out, height, width) in
+            [(1, 1, 1, 1), (3, 5, 4, 7), (40, 33, 5, 6), (700, 8, 3, 2), (16, 16, 13, 11)]
+        {
             let weight = uniform(1, c_in * c_out * 4);
             let bias = uniform(2, c_out);
             let values = uniform(3, c_in * height * width);

@@ -31,3 +31,4 @@ pub use lanes::Simd;
 pub use layout::{Border, Layout};
 pub use moments::{Nth, pool_into_moments};
 pub use pool::{PoolShape, global_average_pool, max_pool};
+pub use winograd::Tile;

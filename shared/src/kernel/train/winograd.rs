@@ -14,7 +14,14 @@ use super::product::TransposedPanel;
 use crate::kernel::gemm::{Activation, Panel, Segment, Start, Strided, k_blocks};
 use crate::kernel::lanes::{Kernel, Lanes, Simd};
 use crate::kernel::real::Real;
-use crate::kernel::winograd::{IN, OUT, POINTS, input_transform, output_transform};
+use crate::kernel::winograd::minimal::{F4, Minimal};
+
+/// Side of the outputs of a tile.
+const OUT: usize = 4;
+/// Side of the inputs of a tile.
+const IN: usize = 6;
+/// Elements of a transformed tile.
+const POINTS: usize = IN * IN;
 
 /// Taps of the kernel.
 const TAPS: usize = 9;
@@ -390,7 +397,7 @@ impl<T: Real, const SIDE: usize> Kernel<T> for TransformTile<'_, T, SIDE> {
 #[inline(always)]
 fn to_points<L: Lanes, const SIDE: usize>(lanes: L, values: [L::Vector; SIDE]) -> [L::Vector; IN] {
     if SIDE == IN {
-        input_transform(lanes, std::array::from_fn(|i| values[i]))
+        F4::input(lanes, std::array::from_fn(|i| values[i]))
     } else {
         gradient_transform(lanes, std::array::from_fn(|i| values[i]))
     }
@@ -483,13 +490,13 @@ impl<T: Real> Kernel<T> for TransformProducts<'_, T> {
                         for i in 0..IN {
                             values[i] = lanes.load(&points[(i * IN + j) * point_stride + within..]);
                         }
-                        let values = output_transform(lanes, values);
+                        let values = F4::output(lanes, values);
                         for i in 0..OUT {
                             half[i][j] = values[i];
                         }
                     }
                     for y in 0..lines {
-                        let values = output_transform(lanes, half[y]);
+                        let values = F4::output(lanes, half[y]);
                         for x in 0..columns {
                             let pixel = (line + y) * width + column * OUT + x;
                             lanes.store(&mut self.output[pixel * self.channels + self.first + within..], values[x]);
