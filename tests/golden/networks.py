@@ -17,6 +17,8 @@ from torch import nn
 
 HERE = pathlib.Path(__file__).parent
 MASK = (1 << 64) - 1
+# How far from its kink every ReLU's input is: more than rounding in 32 bits can move it.
+MARGIN = 1e-5
 
 
 def uniform(name: str, n: int) -> np.ndarray:
@@ -70,6 +72,17 @@ def resnet50() -> None:
     (HERE / "resnet50.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
+class Kinks:
+    """The smallest distance of any ReLU's input from zero, where rounding would decide which side it is on."""
+
+    distance = math.inf
+
+
+def relu(x: torch.Tensor) -> torch.Tensor:
+    Kinks.distance = min(Kinks.distance, x.detach().abs().min().item())
+    return F.relu(x)
+
+
 class Basic(nn.Module):
     """torchvision's basic block, here because torchvision cannot narrow ResNet-18."""
 
@@ -83,8 +96,8 @@ class Basic(nn.Module):
 
     def forward(self, x):
         skip = x if self.downsample is None else self.downsample(x)
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + skip)
+        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        return relu(y + skip)
 
 
 class Image(nn.Module):
@@ -102,7 +115,7 @@ class Image(nn.Module):
         self.fc = nn.Linear(c_in, n_out)
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = relu(self.bn1(self.conv1(x)))
         for stage in range(4):
             x = getattr(self, f"layer{stage + 1}")(x)
         pooled = x.mean((2, 3))
@@ -117,7 +130,7 @@ class TextBlock(nn.Module):
         self.downsample = nn.Sequential(nn.Conv1d(c_in, c, 1, 2, bias=False), nn.BatchNorm1d(c))
 
     def forward(self, x):
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.downsample(x))
+        return relu(self.bn2(self.conv2(relu(self.bn1(self.conv1(x))))) + self.downsample(x))
 
 
 class Text(nn.Module):
@@ -159,7 +172,7 @@ class Critic(nn.Module):
         """One pair of vectors, concatenated."""
         weight = torch.cat([self.a.weight, self.b.weight], 1)
         first = F.linear(torch.cat([x, y], -1), weight, self.a.bias + self.b.bias)
-        return self.score(F.relu(self.hidden(F.relu(first))))[..., 0]
+        return self.score(relu(self.hidden(relu(first))))[..., 0]
 
 
 class CrossModal(nn.Module):
@@ -182,10 +195,20 @@ def jsd(critic, a, b, negatives):
 
 
 def training_step() -> None:
-    torch.manual_seed(0)
+    """The first draw of images for which no ReLU is at its kink."""
+    for draw in range(100):
+        Kinks.distance = math.inf
+        golden = training_step_of(f"images{draw}")
+        if Kinks.distance > MARGIN:
+            (HERE / "training_step.json").write_text(json.dumps(golden, indent=1) + "\n")
+            return
+    raise SystemExit("no draw of images keeps clear of every kink")
+
+
+def training_step_of(images: str) -> dict:
     model = fill(CrossModal()).train()
     n, size, tokens = 4, 32, 16
-    x = torch.from_numpy(uniform("images", n * size * size)).reshape(n, 1, size, size)
+    x = torch.from_numpy(uniform(images, n * size * size)).reshape(n, 1, size, size)
     ids = ((torch.from_numpy(uniform("ids", n * tokens)) + 1) * 10).long().clamp(0, 19).reshape(n, tokens)
     lens = torch.tensor([16, 16, 8, 4])
     targets = (torch.from_numpy(uniform("targets", n * 14)) > 0.4).float().reshape(n, 14)
@@ -210,10 +233,9 @@ def training_step() -> None:
     gradients = {name: summary(p.grad) for name, p in model.named_parameters()}
     optimizer.step()
     after = {name: summary(p) for name, p in model.state_dict().items() if not name.endswith("num_batches_tracked")}
-    golden = {"torch": torch.__version__, "total": total.item(),
-              "losses": {name: loss.item() for name, loss in losses.items()},
-              "logits": logits.double().flatten().tolist(), "gradients": gradients, "after": after}
-    (HERE / "training_step.json").write_text(json.dumps(golden, indent=1) + "\n")
+    return {"torch": torch.__version__, "images": images, "total": total.item(),
+            "losses": {name: loss.item() for name, loss in losses.items()},
+            "logits": logits.double().flatten().tolist(), "gradients": gradients, "after": after}
 
 
 if __name__ == "__main__":

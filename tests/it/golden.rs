@@ -173,6 +173,7 @@ fn check_logits(ours: &[f32], theirs: &[f64]) -> Outcome {
 
 #[derive(Deserialize)]
 struct Expected {
+    images: String,
     total: f64,
     losses: std::collections::BTreeMap<String, f64>,
     logits: Vec<f64>,
@@ -208,7 +209,7 @@ impl TrainingStep {
         let parameters = Parameters::new(0);
         let model = CrossModalClassifier::new(&image, &config, 20, &parameters.builder(DType::F32, &Device::Cpu))?;
         fill(&parameters)?;
-        let x = Tensor::from_vec(uniform("images", 4 * 32 * 32), (4, 1, 32, 32), &Device::Cpu)?;
+        let x = Tensor::from_vec(uniform(&expected.images, 4 * 32 * 32), (4, 1, 32, 32), &Device::Cpu)?;
         let ids = uniform("ids", 4 * 16).iter().map(|u| (((u + 1.0) * 10.0) as u32).min(19)).collect();
         let reports = TokenBatch { ids, lens: vec![16, 16, 8, 4], width: 16 };
         let targets = uniform("targets", 4 * 14).iter().map(|&u| f32::from(u8::from(u > 0.4))).collect();
