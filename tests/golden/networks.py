@@ -1,6 +1,6 @@
 """Golden numbers of the networks and losses, computed by PyTorch.
 
-Usage: python networks.py  (writes resnet50.json and training_step.json beside this file; versions: requirements.txt)
+Usage: python networks.py  (writes resnet50.json, segmentation.json and training_step.json beside this file; versions: requirements.txt)
 
 Weights and inputs are not stored: both sides draw them from the same generator, seeded with the tensor's name.
 """
@@ -70,6 +70,84 @@ def resnet50() -> None:
     golden = {"torch": torch.__version__, "torchvision": torchvision.__version__, "local": summary(local["out"]),
               "logits": logits[0].double().tolist()}
     (HERE / "resnet50.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+class DoubleConv(nn.Module):
+    def __init__(self, c_in, c):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(c_in, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+        self.conv2, self.bn2 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+
+    def forward(self, x):
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+class Up(DoubleConv):
+    def __init__(self, c_in, c):
+        super().__init__(2 * c, c)
+        self.upconv = nn.ConvTranspose2d(c_in, c, 2, stride=2)
+
+    def forward(self, x, skip):
+        return super().forward(torch.cat([self.upconv(x), skip], 1))
+
+
+class UNet(nn.Module):
+    """The network of shared/src/model/unet.rs."""
+
+    def __init__(self, c_in, n_classes, widths):
+        super().__init__()
+        self.down = nn.ModuleList(DoubleConv(a, b) for a, b in zip([c_in, *widths], widths))
+        self.up = nn.ModuleList(Up(b, a) for a, b in reversed(list(zip(widths, widths[1:]))))
+        self.head = nn.Conv2d(widths[0], n_classes, 1)
+
+    def forward(self, x):
+        skips = []
+        for i, level in enumerate(self.down):
+            x = level(F.max_pool2d(x, 2) if i else x)
+            skips.append(x)
+        skips.pop()
+        for level in self.up:
+            x = level(x, skips.pop())
+        return self.head(x)
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 48, 5, padding=2), nn.Conv2d(48, 48, 5, padding=2)
+
+    def forward(self, x):
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-math.inf), 2, 1)
+
+
+class Hemis(nn.Module):
+    """The network of shared/src/model/hemis.rs, with its default sizes."""
+
+    MODALITIES = ["flair", "t1", "t1c", "t2"]
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.ModuleDict({name: Encoder() for name in self.MODALITIES})
+        self.fuse, self.head = nn.Conv2d(96, 16, 5, padding=2), nn.Conv2d(16, 2, 21, padding=10)
+
+    def forward(self, slices):
+        features = torch.stack([self.encoder[name](x) for name, x in slices.items()])
+        variance = features.var(0) if len(slices) > 1 else torch.zeros_like(features[0])
+        return self.head(F.relu(self.fuse(torch.cat([features.mean(0), variance], 1))))
+
+
+def segmentation() -> None:
+    unet = fill(UNet(2, 3, [16, 32, 48])).eval()
+    hemis = fill(Hemis()).eval()
+    slices = {name: torch.from_numpy(uniform(name, 24 * 20)).reshape(1, 1, 24, 20) for name in Hemis.MODALITIES}
+    sets = [["flair", "t1", "t1c", "t2"], ["t1c"], ["flair", "t2"]]
+    with torch.no_grad():
+        logits = unet(torch.from_numpy(uniform("slice", 2 * 44 * 36)).reshape(1, 2, 44, 36))
+        cases = [{"present": names, "logits": summary(hemis({name: slices[name] for name in names})[0])}
+                 for names in sets]
+    golden = {"torch": torch.__version__, "unet": summary(logits[0]), "hemis": cases}
+    (HERE / "segmentation.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
 class Kinks:
@@ -241,4 +319,5 @@ def training_step_of(images: str) -> dict:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     resnet50()
+    segmentation()
     training_step()

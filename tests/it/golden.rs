@@ -24,7 +24,7 @@ const RESNET50: &str = include_str!("../golden/resnet50.json");
 const TRAINING_STEP: &str = include_str!("../golden/training_step.json");
 
 /// Largest difference a network's output may show, in absolute and relative terms.
-const NETWORK: (f64, f64) = (1e-4, 1e-3);
+pub(crate) const NETWORK: (f64, f64) = (1e-4, 1e-3);
 
 /// SplitMix64 seeded with FNV-1a of the name: `n` values in `-1..1`, as in `networks.py`.
 pub fn uniform(name: &str, n: usize) -> Vec<f32> {
@@ -61,7 +61,7 @@ pub fn value(name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 /// Gives every variable its golden value.
-fn fill(parameters: &Parameters) -> Outcome {
+pub(crate) fn fill(parameters: &Parameters) -> Outcome {
     for (name, var) in parameters.all() {
         var.set(&Tensor::from_vec(value(&name, var.dims()), var.shape(), &Device::Cpu)?)?;
     }

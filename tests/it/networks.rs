@@ -2,6 +2,7 @@
 
 use tests::golden::{GoldenResNet50, TrainingStep};
 use tests::layers::check_layers;
+use tests::segmentation::{check_hemis, check_unet};
 use trainer::optim::Adam;
 
 #[test]
@@ -14,6 +15,16 @@ fn resnet50_equals_torchvision() {
     let golden = GoldenResNet50::new().unwrap();
     golden.check_layers().unwrap();
     golden.check_plan().unwrap();
+}
+
+#[test]
+fn unet_equals_pytorchs() {
+    check_unet().unwrap();
+}
+
+#[test]
+fn hemis_equals_pytorchs() {
+    check_hemis().unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod golden;
 pub mod layers;
+pub mod segmentation;
 
 use std::path::{Path, PathBuf};
 

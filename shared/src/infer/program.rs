@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use crate::error::Result;
-use crate::kernel::{Activation, Base, Buffer, Conv2d, Layout, PoolShape, Simd, max_pool};
+use crate::error::{Error, Result};
+use crate::kernel::{
+    Activation, Base, Border, Buffer, Conv2d, ConvShape, ConvTranspose2d, Layout, PoolShape, Simd, max_pool,
+};
 
 /// An image in one of the program's places. A place holds one image at a time.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +16,19 @@ pub(super) struct Image {
 
 enum Step {
     Conv { conv: Box<Conv2d>, from: Image, to: Image, base: Base, activation: Activation },
+    ConvTranspose { conv: Box<ConvTranspose2d>, from: Image, to: Image },
     MaxPool { shape: PoolShape, from: Image, to: Image },
+}
+
+impl Step {
+    /// What is read and what is written.
+    fn images(&self) -> [Image; 2] {
+        match *self {
+            Self::Conv { from, to, .. } | Self::ConvTranspose { from, to, .. } | Self::MaxPool { from, to, .. } => {
+                [from, to]
+            }
+        }
+    }
 }
 
 /// Steps, and how much memory they need in each place.
@@ -37,12 +51,53 @@ impl Program {
         self.place_lens[image.place] = self.place_lens[image.place].max(image.layout.len());
     }
 
-    /// Appends a convolution between two places.
-    pub(super) fn conv(&mut self, conv: Conv2d, [from, to]: [Image; 2], base: Base, activation: Activation) {
+    /// Layout of an image that is written in whole vectors.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Layout::new`].
+    pub(super) fn layout(&self, [height, width]: [usize; 2], channels: usize, border: Border) -> Result<Layout> {
+        Layout::new(height, width, channels, self.simd.lanes(), border)
+    }
+
+    /// Steps so far.
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Appends a convolution with its weight and bias, by the faster algorithm.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Conv2d::new`].
+    pub(super) fn conv(
+        &mut self,
+        shape: ConvShape,
+        [from, to]: [Image; 2],
+        (weight, bias): (&[f32], &[f32]),
+        base: Base,
+        activation: Activation,
+    ) -> Result<()> {
+        let algorithm = shape.algorithm(from.layout.height, from.layout.width);
+        let conv = Conv2d::new(self.simd, shape, algorithm, [from.layout, to.layout], weight, bias)?;
         self.reserve(from);
         self.reserve(to);
         self.scratch_len = self.scratch_len.max(conv.scratch_len());
         self.steps.push(Step::Conv { conv: Box::new(conv), from, to, base, activation });
+        Ok(())
+    }
+
+    /// Appends a transposed convolution with its weight and bias.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConvTranspose2d::new`].
+    pub(super) fn conv_transpose(&mut self, [from, to]: [Image; 2], weight: &[f32], bias: &[f32]) -> Result<()> {
+        let conv = ConvTranspose2d::new(self.simd, [from.layout, to.layout], weight, bias)?;
+        self.reserve(from);
+        self.reserve(to);
+        self.steps.push(Step::ConvTranspose { conv: Box::new(conv), from, to });
+        Ok(())
     }
 
     /// Appends a pooling between two places.
@@ -91,10 +146,39 @@ impl Runner {
         &mut self.arena[self.places[image.place].clone()][..image.layout.len()]
     }
 
+    /// Copies a network's input into its image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if it has another length, [`Error::NonFinite`] if it holds NaN or infinity.
+    pub(super) fn fill(&mut self, image: Image, planes: &[f32]) -> Result<()> {
+        let Layout { height, width, channels, .. } = image.layout;
+        if planes.len() != channels * height * width {
+            return Err(Error::Shape {
+                what: "input of the network",
+                expected: format!("{channels} x {height} x {width} values"),
+                found: format!("{} values", planes.len()),
+            });
+        }
+        check_finite("input of the network", planes)?;
+        image.layout.fill_from_planes(self.image_mut(image), planes);
+        Ok(())
+    }
+
+    /// The memory of two images in different places.
+    pub(super) fn images_mut(&mut self, images: [Image; 2]) -> [&mut [f32]; 2] {
+        self.arena.get_disjoint_mut(images.map(|image| self.places[image.place].clone())).expect("places lie apart")
+    }
+
     /// All steps, from the first to the last.
     pub(super) fn run(&mut self) {
-        for step in &self.steps {
-            let (Step::Conv { from, to, .. } | Step::MaxPool { from, to, .. }) = step;
+        self.run_steps(0..self.steps.len());
+    }
+
+    /// Some of the steps.
+    pub(super) fn run_steps(&mut self, range: Range<usize>) {
+        for step in &self.steps[range] {
+            let [from, to] = step.images();
             let ranges = [self.places[from.place].clone(), self.places[to.place].clone(), self.scratch.clone()];
             let [input, output, scratch] = self.arena.get_disjoint_mut(ranges).expect("places lie apart");
             match step {
@@ -104,11 +188,27 @@ impl Runner {
                     }
                     conv.run(input, output, scratch, *base, *activation);
                 }
+                Step::ConvTranspose { conv, .. } => {
+                    to.layout.clear_border(output);
+                    conv.run(input, output);
+                }
                 Step::MaxPool { shape, .. } => {
                     to.layout.clear_border(output);
                     max_pool(self.simd, *shape, (&from.layout, input), (&to.layout, output));
                 }
             }
         }
+    }
+}
+
+/// Nothing that a network takes or gives is NaN or infinite.
+///
+/// # Errors
+///
+/// [`Error::NonFinite`] at the first value that is.
+pub(super) fn check_finite(what: &'static str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(Error::NonFinite { what, index, value: values[index] }),
+        None => Ok(()),
     }
 }

@@ -1,16 +1,13 @@
 //! A residual network compiled from its weights.
 
-use crate::error::{Error, Result};
-use crate::infer::program::{Image, Program, Runner};
+use crate::error::Result;
+use crate::infer::program::{Image, Program, Runner, check_finite};
+use crate::infer::tensors::{fold_batch_norm, tensor};
 use crate::io::Weights;
 use crate::kernel::{
-    Activation, Algorithm, Base, Border, Buffer, Conv2d, ConvShape, Layout, PackedMatrix, PoolShape, Simd, gemm,
-    global_average_pool,
+    Activation, Algorithm, Base, Border, Buffer, Conv2d, ConvShape, Layout, PoolShape, Simd, global_average_pool,
 };
 use crate::model::resnet::ResNetConfig;
-
-/// torchvision's, and [`crate::model::resnet`]'s.
-const BATCH_NORM_EPS: f64 = 1e-5;
 
 const STEM_POOL: PoolShape = PoolShape { window: 3, stride: 2, padding: 1 };
 
@@ -26,10 +23,10 @@ pub struct ResNetPlan {
     runner: Runner,
     input: Image,
     last: Image,
-    features: Vec<f32>,
+    features: Buffer,
+    simd: Simd,
     pooled: Buffer,
-    head: PackedMatrix,
-    head_bias: Buffer,
+    head: Conv2d,
     logits: Buffer,
     n_out: usize,
 }
@@ -60,19 +57,22 @@ impl ResNetPlan {
             x = compiler.stage(stage, x)?;
         }
         let channels = config.out_channels();
+        // The linear head is a 1x1 convolution of the one pixel that pooling leaves.
+        let shape = ConvShape { in_channels: channels, out_channels: n_out, kernel: 1, stride: 1, padding: 0 };
+        let [pooled, logits] = [channels, n_out].map(|c| Layout::new(1, 1, c, simd.lanes(), Border::default()));
+        let (pooled, logits) = (pooled?, logits?);
         let weight = tensor(weights, "fc.weight", &[n_out, channels])?;
-        let head = PackedMatrix::new(simd, channels, n_out, |k, n| weight[n * channels + k])?;
-        let mut head_bias = Buffer::zeros(head.columns())?;
-        head_bias[..n_out].copy_from_slice(tensor(weights, "fc.bias", &[n_out])?);
+        let bias = tensor(weights, "fc.bias", &[n_out])?;
+        let head = Conv2d::new(simd, shape, Algorithm::Direct, [pooled, logits], weight, bias)?;
         Ok(Self {
             runner: compiler.program.into_runner()?,
             input,
             last: x,
-            features: vec![0.0; x.layout.height * x.layout.width * channels],
-            pooled: Buffer::zeros(x.layout.stride)?,
-            logits: Buffer::zeros(head.columns())?,
+            features: Buffer::zeros(x.layout.height * x.layout.width * channels)?,
+            simd,
+            pooled: Buffer::zeros(pooled.len())?,
+            logits: Buffer::zeros(logits.len())?,
             head,
-            head_bias,
             n_out,
         })
     }
@@ -84,24 +84,12 @@ impl ResNetPlan {
     /// [`Error::Shape`] if the input has another length, [`Error::NonFinite`] if it holds NaN or infinity, or if the
     /// weights are so large that the logits do.
     pub fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
-        let Layout { height, width, channels, .. } = self.input.layout;
-        if input.len() != channels * height * width {
-            return Err(Error::Shape {
-                what: "input of the network",
-                expected: format!("{channels} x {height} x {width} values"),
-                found: format!("{} values", input.len()),
-            });
-        }
-        check_finite("input of the network", input)?;
-        self.input.layout.fill_from_planes(self.runner.image_mut(self.input), input);
+        self.runner.fill(self.input, input)?;
         self.runner.run();
         let last = (&self.last.layout, self.runner.image(self.last));
         last.0.copy_dense(last.1, &mut self.features);
-        global_average_pool(self.head.simd(), last, &mut self.pooled);
-        let row = &self.pooled[..self.head.rows()];
-        let columns = self.head.columns();
-        let (base, activation) = (Base::Bias, Activation::Identity);
-        gemm(row, row.len(), &self.head, &self.head_bias, &mut self.logits, columns, base, activation);
+        global_average_pool(self.simd, last, &mut self.pooled);
+        self.head.run(&self.pooled, &mut self.logits, &mut [], Base::Bias, Activation::Identity);
         let logits = &self.logits[..self.n_out];
         check_finite("logits of the network", logits)?;
         Ok(logits)
@@ -112,27 +100,6 @@ impl ResNetPlan {
     pub fn features(&self) -> &[f32] {
         &self.features
     }
-}
-
-fn check_finite(what: &'static str, values: &[f32]) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(Error::NonFinite { what, index, value: values[index] }),
-        None => Ok(()),
-    }
-}
-
-/// A tensor whose shape and length are right.
-fn tensor<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a [f32]> {
-    let data = weights.get(name, shape)?;
-    if shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)) != Some(data.len()) {
-        return Err(Error::WrongTensor {
-            file: weights.file().to_owned(),
-            tensor: name.to_owned(),
-            expected: format!("as many elements as {shape:?} has"),
-            found: format!("{} elements", data.len()),
-        });
-    }
-    Ok(data)
 }
 
 /// Lowers the network step by step.
@@ -245,79 +212,22 @@ impl Compiler<'_> {
         base: Base,
         activation: Activation,
     ) -> Result<()> {
-        let [from, to] = images.map(|image| image.layout);
-        let (weight, bias) = fold_batch_norm(self.weights, conv, norm, shape)?;
-        let algorithm = shape.algorithm(from.height, from.width);
-        let compiled = Conv2d::new(self.simd, shape, algorithm, [from, to], &weight, &bias)?;
-        self.program.conv(compiled, images, base, activation);
-        Ok(())
+        let folded = fold_batch_norm(self.weights, conv, norm, shape)?;
+        self.program.conv(shape, images, (&folded.0, &folded.1), base, activation)
     }
-}
-
-/// Weight `[C_out, C_in, k, k]` and bias `[C_out]` of a convolution and the batch norm after it as one convolution.
-fn fold_batch_norm(weights: &Weights, conv: &str, norm: &str, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
-    let ConvShape { in_channels, out_channels, kernel, .. } = shape;
-    let weight_name = format!("{conv}.weight");
-    let weight = tensor(weights, &weight_name, &[out_channels, in_channels, kernel, kernel])?;
-    let [gamma, beta, mean] =
-        ["weight", "bias", "running_mean"].map(|part| tensor(weights, &format!("{norm}.{part}"), &[out_channels]));
-    let (gamma, beta, mean) = (gamma?, beta?, mean?);
-    let variance_name = format!("{norm}.running_var");
-    let variance = tensor(weights, &variance_name, &[out_channels])?;
-    if let Some(channel) = variance.iter().position(|&variance| variance < 0.0) {
-        return Err(Error::WrongTensor {
-            file: weights.file().to_owned(),
-            tensor: variance_name,
-            expected: "no negative variance".to_owned(),
-            found: format!("{} at element {channel}", variance[channel]),
-        });
-    }
-    let mut folded = Vec::with_capacity(weight.len());
-    let mut bias = Vec::with_capacity(out_channels);
-    for (channel, kernels) in weight.chunks_exact(in_channels * kernel * kernel).enumerate() {
-        let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPS).sqrt();
-        folded.extend(kernels.iter().map(|&value| (f64::from(value) * scale) as f32));
-        bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
-    }
-    for (values, part) in [(&folded, &weight_name), (&bias, &format!("{norm}.bias"))] {
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(Error::NonFiniteTensor {
-                file: weights.file().to_owned(),
-                tensor: format!("{part} with batch norm folded in"),
-                index,
-                value: values[index],
-            });
-        }
-    }
-    Ok((folded, bias))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::io::weights::NamedTensor;
+    use crate::error::Error;
+    use crate::infer::random::{RandomTensors, Tensors, conv_norm, planes, spoiled};
     use crate::kernel::naive::{self, Planes, assert_close, uniform};
     use crate::model::resnet::Depth;
 
-    /// Random tensors of a network in which signals neither grow nor fade.
-    fn random_tensors(config: &ResNetConfig, n_out: usize) -> BTreeMap<String, NamedTensor> {
-        let mut tensors = BTreeMap::new();
-        let mut seed = 0;
-        let mut add = |name: String, shape: &[usize], mean: f32, spread: f32| {
-            seed += 1;
-            let data = uniform(seed, shape.iter().product()).iter().map(|value| mean + spread * value).collect();
-            tensors.insert(name, NamedTensor { shape: shape.to_vec(), data });
-        };
-        let mut conv = |conv: &str, norm: &str, [c_out, c_in, k]: [usize; 3]| {
-            let spread = (6.0 / (c_in * k * k) as f32).sqrt();
-            add(format!("{conv}.weight"), &[c_out, c_in, k, k], 0.0, spread);
-            for (part, mean) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
-                add(format!("{norm}.{part}"), &[c_out], mean, 0.3);
-            }
-        };
-        conv("conv1", "bn1", [config.width, config.in_channels, 7]);
+    fn random_tensors(config: &ResNetConfig, n_out: usize) -> Tensors {
+        let mut random = RandomTensors::default();
+        random.conv_norm("conv1", "bn1", [config.width, config.in_channels, 7]);
         let mut c_in = config.width;
         for stage in 0..4 {
             let inner = config.width << stage;
@@ -329,47 +239,27 @@ mod tests {
                     _ => vec![[inner, c_in, 1], [inner, inner, 3], [c_out, inner, 1]],
                 };
                 for (i, shape) in shapes.into_iter().enumerate() {
-                    conv(&format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape);
+                    random.conv_norm(&format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape);
                 }
                 if block == 0 && (stage > 0 || c_in != c_out) {
                     let names = [0, 1].map(|i| format!("{name}.downsample.{i}"));
-                    conv(&names[0], &names[1], [c_out, c_in, 1]);
+                    random.conv_norm(&names[0], &names[1], [c_out, c_in, 1]);
                 }
                 c_in = c_out;
             }
         }
-        add("fc.weight".to_owned(), &[n_out, c_in], 0.0, (3.0 / c_in as f32).sqrt());
-        add("fc.bias".to_owned(), &[n_out], 0.0, 0.3);
-        tensors
+        random.add("fc.weight".to_owned(), &[n_out, c_in], 0.0, (3.0 / c_in as f32).sqrt());
+        random.bias("fc", n_out);
+        random.tensors
     }
 
     fn random_weights(config: &ResNetConfig, n_out: usize) -> Weights {
         Weights::new("random", random_tensors(config, n_out)).expect("finite")
     }
 
-    /// Convolution, then batch norm by its definition.
-    fn conv_norm(w: &Weights, names: [&str; 2], x: &Planes, c_out: usize, kernel: usize, stride: usize) -> Planes {
-        let [conv, norm] = names;
-        let shape =
-            ConvShape { in_channels: x.channels, out_channels: c_out, kernel, stride, padding: (kernel - 1) / 2 };
-        let weight = w.get(&format!("{conv}.weight"), &[c_out, x.channels, kernel, kernel]).expect("weight");
-        let mut y = naive::conv2d(x, shape, weight, &vec![0.0; c_out]);
-        let part = |part: &str| w.get(&format!("{norm}.{part}"), &[c_out]).expect("batch norm");
-        let plane = y.height * y.width;
-        for (c, values) in y.data.chunks_mut(plane).enumerate() {
-            let deviation = (f64::from(part("running_var")[c]) + 1e-5).sqrt();
-            for value in values {
-                let normed = (*value - f64::from(part("running_mean")[c])) / deviation;
-                *value = normed * f64::from(part("weight")[c]) + f64::from(part("bias")[c]);
-            }
-        }
-        y
-    }
-
     /// The network as torchvision defines it, layer by layer: the last feature map and the logits.
     fn naive_resnet(config: &ResNetConfig, w: &Weights, size: usize, n_out: usize, x: &[f32]) -> (Planes, Vec<f64>) {
-        let data = x.iter().map(|&value| f64::from(value)).collect();
-        let x = Planes { channels: config.in_channels, height: size, width: size, data };
+        let x = planes([config.in_channels, size, size], x);
         let mut x = conv_norm(w, ["conv1", "bn1"], &x, config.width, 7, 2).relu();
         if config.stem_pool {
             x = naive::max_pool(&x, PoolShape { window: 3, stride: 2, padding: 1 });
@@ -446,28 +336,26 @@ mod tests {
     fn unfit_weights_are_errors() {
         let config = ResNetConfig { depth: Depth::D18, width: 4, in_channels: 1, stem_pool: true };
         let tensors = random_tensors(&config, 2);
-        let build = |change: &dyn Fn(&mut BTreeMap<String, NamedTensor>)| {
-            let mut tensors = tensors.clone();
-            change(&mut tensors);
+        let build = |tensors: Tensors| {
             ResNetPlan::new(&config, 32, 2, &Weights::new("w", tensors).expect("finite")).map(|_plan| ())
         };
-        assert!(build(&|_| {}).is_ok());
-        assert!(build(&|t| drop(t.insert("more".to_owned(), NamedTensor { shape: vec![1], data: vec![0.0] }))).is_ok());
-        for name in tensors.keys() {
-            let missing = build(&|t| drop(t.remove(name)));
-            assert!(matches!(missing, Err(Error::MissingTensor { tensor, .. }) if tensor == *name), "{name}");
-            let reshaped = build(&|t| t.get_mut(name).expect("is there").shape.push(1));
-            assert!(matches!(reshaped, Err(Error::WrongTensor { tensor, .. }) if tensor == *name), "{name}");
-            let long = build(&|t| t.get_mut(name).expect("is there").data.push(0.0));
-            assert!(matches!(long, Err(Error::WrongTensor { tensor, .. }) if tensor == *name), "{name}");
+        assert!(build(tensors.clone()).is_ok());
+        for (name, [missing, reshaped, long]) in spoiled(&tensors) {
+            assert!(matches!(build(missing), Err(Error::MissingTensor { tensor, .. }) if tensor == name), "{name}");
+            for wrong in [reshaped, long] {
+                assert!(matches!(build(wrong), Err(Error::WrongTensor { tensor, .. }) if tensor == name), "{name}");
+            }
         }
-        let set = |name: &'static str, value: f32| build(&move |t| t.get_mut(name).expect("is there").data[1] = value);
-        assert!(matches!(set("bn1.running_var", -1.0), Err(Error::WrongTensor { .. })));
-        assert!(matches!(set("bn1.running_mean", f32::MAX), Ok(()) | Err(Error::NonFiniteTensor { .. })));
-        let overflow = build(&|t| {
-            t.get_mut("bn1.weight").expect("is there").data[0] = f32::MAX;
-            t.get_mut("bn1.running_var").expect("is there").data[0] = 0.0;
-        });
+        let change = |name: &str, at: usize, value: f32, tensors: &Tensors| {
+            let mut tensors = tensors.clone();
+            tensors.get_mut(name).expect("is there").data[at] = value;
+            tensors
+        };
+        let negative = build(change("bn1.running_var", 1, -1.0, &tensors));
+        assert!(matches!(negative, Err(Error::WrongTensor { .. })), "{negative:?}");
+        let large = build(change("bn1.running_mean", 1, f32::MAX, &tensors));
+        assert!(matches!(large, Ok(()) | Err(Error::NonFiniteTensor { .. })), "{large:?}");
+        let overflow = build(change("bn1.running_var", 0, 0.0, &change("bn1.weight", 0, f32::MAX, &tensors)));
         assert!(matches!(overflow, Err(Error::NonFiniteTensor { .. })), "{overflow:?}");
     }
 

@@ -12,12 +12,16 @@
 mod buffer;
 mod conv;
 mod conv_transpose;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gemm;
 mod lanes;
 mod layout;
 mod moments;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code, reason = "some of it only tests need"))]
 pub(crate) mod naive;
+mod peak;
 mod pool;
 pub(crate) mod real;
 pub(crate) mod train;
@@ -30,5 +34,6 @@ pub use gemm::{Activation, Base, PackedMatrix, gemm};
 pub use lanes::Simd;
 pub use layout::{Border, Layout};
 pub use moments::{Nth, pool_into_moments};
+pub use peak::multiply_add_in_registers;
 pub use pool::{PoolShape, global_average_pool, max_pool};
 pub use winograd::Tile;

@@ -1,0 +1,10 @@
+//! Any bytes: a kernel, a shape and instructions, whose result must be that of the plain loop.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    // Shapes that do not fit are refused, which is right, too.
+    let _ = shared::kernel::fuzz::check(bytes);
+});

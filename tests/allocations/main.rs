@@ -1,0 +1,107 @@
+//! Compiled networks allocate nothing once they are made.
+
+#![allow(unsafe_code, reason = "an allocator that counts must be one")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use candle_core::{DType, Device};
+use shared::infer::hemis::HemisPlan;
+use shared::infer::resnet::ResNetPlan;
+use shared::infer::unet::UNetPlan;
+use shared::io::Weights;
+use shared::model::hemis::HemisConfig;
+use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
+use shared::model::unet::{UNet, UNetConfig};
+use shared::nn::Parameters;
+use tests::golden::uniform;
+use tests::segmentation::hemis_weights;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting the calls of each thread.
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more, and no test to run.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while a function runs.
+fn allocations_of(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+fn weights(parameters: &Parameters) -> Weights {
+    Weights::new("random", parameters.to_tensors().expect("tensors")).expect("finite")
+}
+
+#[test]
+fn an_allocation_is_counted() {
+    assert_eq!(allocations_of(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
+}
+
+#[test]
+fn resnet_allocates_nothing() {
+    for depth in [Depth::D18, Depth::D50] {
+        let config = ResNetConfig { depth, width: 16, in_channels: 1, stem_pool: true };
+        let parameters = Parameters::new(0);
+        ImageClassifier::new(&config, 14, &parameters.builder(DType::F32, &Device::Cpu)).expect("network");
+        let mut plan = ResNetPlan::new(&config, 64, 14, &weights(&parameters)).expect("plan");
+        let input = uniform("image", 64 * 64);
+        assert_eq!(allocations_of(|| drop(plan.run(&input).map(<[f32]>::len))), 0, "{depth:?}");
+    }
+}
+
+#[test]
+fn unet_allocates_nothing() {
+    let config = UNetConfig { in_channels: 2, n_classes: 3, widths: vec![16, 32, 48] };
+    let parameters = Parameters::new(0);
+    UNet::new(&config, &parameters.builder(DType::F32, &Device::Cpu)).expect("network");
+    let mut plan = UNetPlan::new(&config, 44, 36, &weights(&parameters)).expect("plan");
+    let input = uniform("slice", 2 * 44 * 36);
+    assert_eq!(allocations_of(|| drop(plan.run(&input).map(<[f32]>::len))), 0);
+}
+
+#[test]
+fn hemis_allocates_nothing() {
+    let config = HemisConfig::default();
+    let mut plan = HemisPlan::new(&config, 24, 20, &hemis_weights(&config).expect("finite")).expect("plan");
+    let slice = uniform("slice", 24 * 20);
+    for slices in [[Some(&*slice); 4], [None, Some(&*slice), None, Some(&*slice)]] {
+        assert_eq!(allocations_of(|| drop(plan.run(&slices).map(<[f32]>::len))), 0);
+    }
+}
