@@ -10,12 +10,11 @@ use shared::infer::hemis::HemisPlan;
 use shared::infer::resnet::ResNetPlan;
 use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
-use shared::model::hemis::HemisConfig;
+use shared::model::hemis::{Hemis, HemisConfig};
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::Parameters;
 use tests::golden::uniform;
-use tests::segmentation::hemis_weights;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -99,7 +98,9 @@ fn unet_allocates_nothing() {
 #[test]
 fn hemis_allocates_nothing() {
     let config = HemisConfig::default();
-    let mut plan = HemisPlan::new(&config, 24, 20, &hemis_weights(&config).expect("finite")).expect("plan");
+    let parameters = Parameters::new(0);
+    Hemis::new(&config, &parameters.builder(DType::F32, &Device::Cpu)).expect("network");
+    let mut plan = HemisPlan::new(&config, 24, 20, &weights(&parameters)).expect("plan");
     let slice = uniform("slice", 24 * 20);
     for slices in [[Some(&*slice); 4], [None, Some(&*slice), None, Some(&*slice)]] {
         assert_eq!(allocations_of(|| drop(plan.run(&slices).map(<[f32]>::len))), 0);
