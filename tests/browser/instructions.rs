@@ -14,7 +14,7 @@ const TOLERANCE: f64 = 1e-3;
 fn answer_of(session: &Session) -> (Vec<Row>, Vec<String>) {
     let rows = answer(&session.open_ready(), &png().0, &png().1);
     let mut modules = session.server.requested();
-    modules.retain(|path| path.starts_with("/worker") && path.ends_with(".wasm"));
+    modules.retain(|path| path.starts_with("/worker") && path.strip_suffix(".wasm").is_some());
     (rows, modules)
 }
 

@@ -112,8 +112,8 @@ fn compare(what: &str, found: &Tensor, expected: &[f64]) -> Outcome {
     }
     let scale = expected.iter().fold(0f64, |scale, value| scale.max(value.abs()));
     for (i, (&ours, &theirs)) in found.iter().zip(expected).enumerate() {
-        // Written so that NaN fails.
-        if !((f64::from(ours) - theirs).abs() <= TOLERANCE.0 + TOLERANCE.1 * scale) {
+        let difference = (f64::from(ours) - theirs).abs();
+        if difference.is_nan() || difference > TOLERANCE.0 + TOLERANCE.1 * scale {
             return Err(format!("{what}: element {i} is {ours}, PyTorch has {theirs}").into());
         }
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: how fast this project is, always beside a peer and in the same run.
 
-mod duel;
+pub mod duel;
 pub mod infer;
 pub mod kernel;
 pub mod peer;

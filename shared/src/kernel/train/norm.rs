@@ -85,7 +85,7 @@ fn sum_chunks<T: Real>(
     total
 }
 
-impl<'a, T> Gate<'a, T> {
+impl<T> Gate<'_, T> {
     fn part(self, first: usize, len: usize) -> Self {
         match self {
             Self::Output(y) => Self::Output(&y[first..first + len]),
