@@ -5,6 +5,7 @@ use super::batch;
 use super::direct::Direct;
 use super::window::Window;
 use super::winograd::Winograd;
+use crate::kernel::lanes::Simd;
 use crate::kernel::real::Real;
 
 /// Sizes of one convolution: `x` `[N, H, W, C_in]`, `weight` `[C_out, C_in, k_h, k_w]`, `y` `[N, H', W', C_out]`.
@@ -71,9 +72,10 @@ impl Conv {
 
     /// `y` of `x`.
     pub(crate) fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
-        let mut y = match Winograd::if_it_pays::<T>(self) {
+        let simd = Simd::best();
+        let mut y = match Winograd::if_it_pays::<T>(self, simd) {
             Some(winograd) => winograd.forward(x, weight),
-            None => Direct::new(self).forward(x, weight),
+            None => Direct::new(self, simd).forward(x, weight),
         };
         if let Some(bias) = bias {
             add_bias(&mut y, bias);
@@ -83,17 +85,19 @@ impl Conv {
 
     /// Gradient of `x` from that of `y`.
     pub(crate) fn input_gradient<T: Real>(&self, dy: &[T], weight: &[T]) -> Vec<T> {
-        match Winograd::if_it_pays::<T>(self) {
+        let simd = Simd::best();
+        match Winograd::if_it_pays::<T>(self, simd) {
             Some(winograd) => winograd.input_gradient(dy, weight),
-            None => Direct::new(self).input_gradient(dy, weight),
+            None => Direct::new(self, simd).input_gradient(dy, weight),
         }
     }
 
     /// Gradient of `weight` from `x` and the gradient of `y`.
     pub(crate) fn weight_gradient<T: Real>(&self, x: &[T], dy: &[T]) -> Vec<T> {
-        match Winograd::if_it_pays::<T>(self) {
+        let simd = Simd::best();
+        match Winograd::if_it_pays::<T>(self, simd) {
             Some(winograd) => winograd.weight_gradient(x, dy),
-            None => Direct::new(self).weight_gradient(x, dy),
+            None => Direct::new(self, simd).weight_gradient(x, dy),
         }
     }
 }
@@ -196,16 +200,20 @@ mod tests {
             dx[i] += dy[k].to_f64() * weight[j].to_f64();
             dw[j] += dy[k].to_f64() * x[i].to_f64();
         });
-        let winograd = Winograd::if_possible::<T>(conv);
-        let direct = Direct::new(conv);
-        assert_close(&format!("{conv:?} forward"), &direct.forward(&x, &weight), &y, tolerance);
-        assert_close(&format!("{conv:?} input"), &direct.input_gradient(&dy, &weight), &dx, tolerance);
-        assert_close(&format!("{conv:?} weight"), &direct.weight_gradient(&x, &dy), &dw, tolerance);
-        if let Some(winograd) = winograd {
-            let tolerance = 5.0 * tolerance;
-            assert_close(&format!("{conv:?} Winograd forward"), &winograd.forward(&x, &weight), &y, tolerance);
-            assert_close(&format!("{conv:?} Winograd input"), &winograd.input_gradient(&dy, &weight), &dx, tolerance);
-            assert_close(&format!("{conv:?} Winograd weight"), &winograd.weight_gradient(&x, &dy), &dw, tolerance);
+        for simd in Simd::available() {
+            let close = |what: &str, found: &[T], expected: &[f64], tolerance: f64| {
+                assert_close(&format!("{simd:?} {conv:?} {what}"), found, expected, tolerance);
+            };
+            let direct = Direct::new(conv, simd);
+            close("forward", &direct.forward(&x, &weight), &y, tolerance);
+            close("input", &direct.input_gradient(&dy, &weight), &dx, tolerance);
+            close("weight", &direct.weight_gradient(&x, &dy), &dw, tolerance);
+            if let Some(winograd) = Winograd::if_possible::<T>(conv, simd) {
+                let tolerance = 5.0 * tolerance;
+                close("Winograd forward", &winograd.forward(&x, &weight), &y, tolerance);
+                close("Winograd input", &winograd.input_gradient(&dy, &weight), &dx, tolerance);
+                close("Winograd weight", &winograd.weight_gradient(&x, &dy), &dw, tolerance);
+            }
         }
     }
 

@@ -34,8 +34,8 @@ struct Patches<'a, T: Real> {
 }
 
 impl<'a> Direct<'a> {
-    pub(super) fn new(conv: &'a Conv) -> Self {
-        Self { conv, simd: Simd::best() }
+    pub(super) fn new(conv: &'a Conv, simd: Simd) -> Self {
+        Self { conv, simd }
     }
 
     /// Values of a patch.

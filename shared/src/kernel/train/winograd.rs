@@ -55,8 +55,7 @@ struct Block<'y, T> {
 
 impl<'a> Winograd<'a> {
     /// If the convolution is one that this algorithm computes, in whole vectors of `T`.
-    pub(super) fn if_possible<T: Real>(conv: &'a Conv) -> Option<Self> {
-        let simd = Simd::best();
+    pub(super) fn if_possible<T: Real>(conv: &'a Conv, simd: Simd) -> Option<Self> {
         let window = &conv.window;
         let possible = (window.kernel, window.stride, window.padding) == ([3, 3], [1, 1], [1, 1])
             && conv.c_in.is_multiple_of(T::lanes(simd))
@@ -65,9 +64,9 @@ impl<'a> Winograd<'a> {
     }
 
     /// If it is faster than the plain sum, too.
-    pub(super) fn if_it_pays<T: Real>(conv: &'a Conv) -> Option<Self> {
+    pub(super) fn if_it_pays<T: Real>(conv: &'a Conv, simd: Simd) -> Option<Self> {
         let pays = conv.c_in.min(conv.c_out) >= LEAST_CHANNELS && conv.out.iter().all(|&size| size > OUT);
-        if pays { Self::if_possible::<T>(conv) } else { None }
+        if pays { Self::if_possible::<T>(conv, simd) } else { None }
     }
 
     /// `y` of `x`.
