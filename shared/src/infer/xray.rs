@@ -48,6 +48,16 @@ impl XrayClassifier {
         &self.card
     }
 
+    /// Runs the network on a black image, for what a first run prepares outside of it: the code that a browser compiles
+    /// while it runs, the pages of memory. Changes no result.
+    pub fn warm_up(&mut self) {
+        let preprocessing = &self.card.preprocessing;
+        let channels = self.card.architecture.in_channels;
+        let image = vec![0.0; channels * preprocessing.size * preprocessing.size];
+        // Weights that no image can pass are reported for the first real one.
+        let _ = self.plan.run(&image);
+    }
+
     /// Score of each finding, in `0..=1`, in the order of [`Finding::ALL`].
     ///
     /// # Errors

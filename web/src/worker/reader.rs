@@ -30,8 +30,12 @@ impl Reader {
         Self { model: None, waiting: None, now_ms }
     }
 
-    /// Takes the model and answers the image that has waited for it.
-    pub fn set_model(&mut self, model: XrayClassifier, reply: Reply<'_>) {
+    /// Takes the model and answers the image that has waited for it. If none has, the model runs once for nobody: the
+    /// browser compiles its best code only for what runs, and the first answer shall not wait for that.
+    pub fn set_model(&mut self, mut model: XrayClassifier, reply: Reply<'_>) {
+        if self.waiting.is_none() {
+            model.warm_up();
+        }
         self.model = Some(model);
         if let Some(Waiting { id, image }) = self.waiting.take() {
             self.answer(id, &image, reply);

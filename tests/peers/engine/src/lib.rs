@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 use shared::infer::resnet::ResNetPlan;
+use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
 use shared::model::resnet::ResNetConfig;
+use shared::model::unet::UNetConfig;
 use wasm_bindgen::prelude::*;
 
 /// A compiled network.
@@ -12,6 +14,7 @@ pub struct Network(Plan);
 
 enum Plan {
     ResNet(ResNetPlan),
+    UNet(UNetPlan),
 }
 
 /// A network for square images of `size` pixels.
@@ -19,6 +22,7 @@ enum Plan {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Description {
     ResNet { architecture: ResNetConfig, size: usize, outputs: usize },
+    UNet { architecture: UNetConfig, size: usize },
 }
 
 #[wasm_bindgen]
@@ -35,6 +39,7 @@ impl Network {
             Description::ResNet { architecture, size, outputs } => {
                 Plan::ResNet(ResNetPlan::new(&architecture, size, outputs, &weights)?)
             }
+            Description::UNet { architecture, size } => Plan::UNet(UNetPlan::new(&architecture, size, size, &weights)?),
         }))
     }
 
@@ -46,6 +51,7 @@ impl Network {
     pub fn run(&mut self, input: &[f32]) -> Result<Vec<f32>, JsError> {
         Ok(match &mut self.0 {
             Plan::ResNet(plan) => plan.run(input)?.to_vec(),
+            Plan::UNet(plan) => plan.run(input)?.to_vec(),
         })
     }
 }
