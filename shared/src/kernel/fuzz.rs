@@ -1,4 +1,5 @@
-//! From any bytes to a kernel on a random shape, held to the plain loop: for `cargo test` and for `fuzz/`.
+//! From any bytes to a kernel on a random shape, held to the plain loop, and to sizes that may make no sense: for
+//! `cargo test` and for `fuzz/`.
 
 use super::conv::{Algorithm, Conv2d, ConvShape};
 use super::conv_transpose::ConvTranspose2d;
@@ -62,6 +63,51 @@ pub fn check(bytes: &[u8]) -> Result<()> {
     };
     naive::assert_close(&found, &expected, TOLERANCE, &format!("{simd:?} {what}"));
     Ok(())
+}
+
+/// Hands the sizes that some bytes stand for, from none to more than can be counted, to all that checks sizes, which
+/// must refuse or accept them.
+///
+/// # Panics
+///
+/// If something fails instead, or accepts what makes no sense.
+pub fn check_sizes(bytes: &[u8]) {
+    const SIZES: [usize; 12] = [0, 1, 2, 3, 4, 8, 17, 64, 1 << 16, u32::MAX as usize, usize::MAX / 2, usize::MAX];
+    let mut choices = Choices(bytes.iter());
+    let mut size = || choices.one(&SIZES);
+    let simd = Simd::best();
+    let shape =
+        ConvShape { in_channels: size(), out_channels: size(), kernel: size(), stride: size(), padding: size() };
+    let pool = PoolShape { window: size(), stride: size(), padding: size() };
+    let (height, width) = (size(), size());
+    let pooled = pool.out_size(height);
+    assert!(pooled.is_err() || (pool.window > 0 && pool.stride > 0), "{pool:?}");
+    let out = [height, width].map(|size| shape.out_size(size).unwrap_or(0));
+    // Mostly sizes that go together: others are refused early.
+    let mut or_another = |likely: usize| if size() == 0 { size() } else { likely };
+    let mut layout = |height: usize, width: usize, channels: usize| {
+        let border = Border { before: or_another(shape.padding), after: or_another(shape.padding) };
+        Layout::new(or_another(height), or_another(width), or_another(channels), simd.lanes(), border)
+    };
+    let images = [layout(height, width, shape.in_channels), layout(out[0], out[1], shape.out_channels)];
+    let elements =
+        [shape.out_channels, shape.kernel, shape.kernel].into_iter().fold(shape.in_channels, usize::saturating_mul);
+    let values = uniform(1, 64 * 64);
+    let [weight, bias] = [elements, shape.out_channels].map(|len| &values[..or_another(len).min(values.len())]);
+    if let [Ok(input), Ok(output)] = images {
+        for algorithm in [Algorithm::Direct].into_iter().chain(Tile::ALL.map(Algorithm::Winograd)) {
+            let conv = Conv2d::new(simd, shape, algorithm, [input, output], weight, bias);
+            assert!(conv.is_err() || weight.len() == elements, "{shape:?}");
+        }
+        drop(ConvTranspose2d::new(simd, [input, output], weight, bias));
+        drop(input.part(shape.in_channels, shape.out_channels));
+    }
+    let (rows, columns) = (shape.in_channels, shape.out_channels);
+    // What this machine may have room for is left out: it would take long to fill.
+    if !(1 << 20..1 << 50).contains(&(rows as u64).saturating_mul(columns as u64)) {
+        let packed = PackedMatrix::new(simd, rows, columns, |_row, _column| 0.0);
+        assert!(packed.is_err() || (rows > 0 && columns > 0), "{rows} x {columns}");
+    }
 }
 
 /// An image among other channels, which are not a number and must stay so.
@@ -242,6 +288,11 @@ mod tests {
         fn any_shape_gives_the_plain_loops_values(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
             // Shapes that do not fit are refused, which is right, too.
             drop(check(&bytes));
+        }
+
+        #[test]
+        fn any_sizes_are_accepted_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..48)) {
+            check_sizes(&bytes);
         }
     }
 

@@ -62,7 +62,8 @@ impl PackedMatrix {
                 found: format!("{rows} x {columns}"),
             });
         }
-        let padded = columns.next_multiple_of(simd.lanes());
+        // More columns than can be counted are more than there is room for.
+        let padded = columns.checked_next_multiple_of(simd.lanes()).unwrap_or(usize::MAX);
         let mut data = Buffer::zeros(rows.saturating_mul(padded))?;
         for (i, panel) in data.chunks_mut(rows * simd.panel_width()).enumerate() {
             let begin = i * simd.panel_width();
@@ -429,9 +430,10 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_without_elements_is_an_error() {
-        for (rows, columns) in [(0, 3), (3, 0)] {
-            assert!(PackedMatrix::new(Simd::best(), rows, columns, |_, _| 0.0).is_err());
+    fn a_matrix_without_elements_or_with_too_many_is_an_error() {
+        for (rows, columns) in [(0, 3), (3, 0), (1, usize::MAX), (usize::MAX, 1), (usize::MAX / 2, usize::MAX / 2)] {
+            let packed = PackedMatrix::new(Simd::best(), rows, columns, |_, _| 0.0);
+            assert!(packed.is_err(), "{rows} x {columns}");
         }
     }
 
