@@ -39,7 +39,9 @@ pub(crate) fn for_each_with<P: Send, S>(
     #[cfg(not(feature = "parallel"))]
     {
         let mut scratch = scratch();
-        pieces.into_iter().for_each(|piece| f(&mut scratch, piece));
+        for piece in pieces {
+            f(&mut scratch, piece);
+        }
     }
 }
 
