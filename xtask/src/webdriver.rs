@@ -17,6 +17,9 @@ use crate::chromium::Chromium;
 /// How long a script may take before the driver gives up on it, in milliseconds.
 const SCRIPT_TIMEOUT_MS: u32 = 240_000;
 
+/// How long a document may take to load, in milliseconds.
+const LOAD_TIMEOUT_MS: u32 = 60_000;
+
 /// Answers may be this long: a picture of the whole page is the longest.
 const MAX_ANSWER_BYTES: u64 = 100_000_000;
 
@@ -64,7 +67,7 @@ impl Browser {
         let mut browser = Self { driver, agent, session: format!("http://127.0.0.1:{port}/session") };
         let mut capabilities = chromium.capabilities();
         capabilities["browserName"] = json!("chrome");
-        capabilities["timeouts"] = json!({ "script": SCRIPT_TIMEOUT_MS });
+        capabilities["timeouts"] = json!({ "script": SCRIPT_TIMEOUT_MS, "pageLoad": LOAD_TIMEOUT_MS });
         let answer = browser.post("", &json!({ "capabilities": { "alwaysMatch": capabilities } }))?;
         let id = answer["sessionId"].as_str().context("the driver opened no session")?;
         browser.session = format!("{}/{id}", browser.session);
@@ -75,7 +78,7 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// If the page cannot be reached.
+    /// If the page cannot be reached, or takes longer than a minute.
     pub fn open(&self, url: &str) -> Result<()> {
         self.post("/url", &json!({ "url": url })).map(drop)
     }

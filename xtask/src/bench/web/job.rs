@@ -7,7 +7,6 @@ use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::case::Case;
-use crate::serve::Server;
 use crate::webdriver::Browser;
 
 /// Between two looks at a job. Each costs the machine a few milliseconds, so they are rare.
@@ -21,14 +20,9 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Opens the document.
-    ///
-    /// # Errors
-    ///
-    /// If the browser cannot load it.
-    pub(super) fn open(browser: &'a Browser, server: &Server) -> Result<Self> {
-        browser.open(&format!("{}bench/", server.url()))?;
-        Ok(Self { browser })
+    /// Takes the document that a browser shows.
+    pub(super) fn of(browser: &'a Browser) -> Self {
+        Self { browser }
     }
 
     /// Loads the network of a case into engines, and starts those that are not there.
