@@ -12,7 +12,7 @@ use crate::nn::{Bias, Conv2d, ConvSpec, concat_channels, max_pool2d};
 /// The MRI sequences that have an encoder, in the order of inputs; parts of the tensors' names.
 pub const MODALITIES: [&str; 4] = ["flair", "t1", "t1c", "t2"];
 
-/// Sizes of a HeMIS network; the defaults are the paper's.
+/// Sizes of a HeMIS network; the defaults are the paper's, but for the last kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HemisConfig {
@@ -24,7 +24,7 @@ pub struct HemisConfig {
     pub fuse_width: usize,
     /// Height and width of the kernels, but for the last one; odd.
     pub kernel: usize,
-    /// Height and width of the last kernel; odd. The paper does not give it; public implementations take 21.
+    /// Height and width of the last kernel; odd. Wide, because nothing else in this network sees far; the size is ours.
     pub head_kernel: usize,
 }
 
