@@ -13,8 +13,8 @@ use wasm_bindgen::prelude::*;
 pub struct Network(Plan);
 
 enum Plan {
-    ResNet(ResNetPlan),
-    UNet(UNetPlan),
+    ResNet(Box<ResNetPlan>),
+    UNet(Box<UNetPlan>),
 }
 
 /// A network for square images of `size` pixels.
@@ -37,9 +37,11 @@ impl Network {
         let weights = Weights::from_safetensors("weights", weights)?;
         Ok(Self(match serde_json::from_str(description)? {
             Description::ResNet { architecture, size, outputs } => {
-                Plan::ResNet(ResNetPlan::new(&architecture, size, outputs, &weights)?)
+                Plan::ResNet(Box::new(ResNetPlan::new(&architecture, size, outputs, &weights)?))
             }
-            Description::UNet { architecture, size } => Plan::UNet(UNetPlan::new(&architecture, size, size, &weights)?),
+            Description::UNet { architecture, size } => {
+                Plan::UNet(Box::new(UNetPlan::new(&architecture, size, size, &weights)?))
+            }
         }))
     }
 
