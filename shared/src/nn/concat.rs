@@ -36,7 +36,7 @@ impl CustomOp2 for Concat {
         let shape: Vec<usize> = pixels.iter().copied().chain([c_a + c_b]).collect();
         for_real!(a.dtype(), T => {
             let (a, b) = (slice::<T>(a, al)?, slice::<T>(b, bl)?);
-            let mut y = vec![T::default(); a.len() + b.len()];
+            let mut y: Vec<T> = batch::zeros(a.len() + b.len());
             batch::for_each_chunk(&mut y, CHUNK * (c_a + c_b), |i, y| {
                 let rows = a[i * CHUNK * c_a..].chunks_exact(c_a).zip(b[i * CHUNK * c_b..].chunks_exact(c_b));
                 for (y, (a, b)) in y.chunks_exact_mut(c_a + c_b).zip(rows) {
@@ -60,7 +60,7 @@ impl CustomOp2 for Concat {
 
 /// Some columns of rows of `c` values.
 fn columns<T: Real>(rows: &[T], c: usize, range: std::ops::Range<usize>) -> Vec<T> {
-    let mut out = vec![T::default(); rows.len() / c * range.len()];
+    let mut out = batch::zeros(rows.len() / c * range.len());
     batch::for_each_chunk(&mut out, CHUNK * range.len(), |i, out| {
         for (out, row) in out.chunks_exact_mut(range.len()).zip(rows[i * CHUNK * c..].chunks_exact(c)) {
             out.copy_from_slice(&row[range.clone()]);

@@ -1,5 +1,9 @@
 //! Work on independent pieces: spread over threads with the feature `parallel`, one after the other without.
 
+/// Fewer zeros than this are written faster than they are shared out.
+#[cfg(feature = "parallel")]
+const PARALLEL_ZEROS: usize = 1 << 18;
+
 /// Calls `f(i, chunk)` for each chunk of `size` elements of `data`.
 pub(crate) fn for_each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
     if size == 0 {
@@ -12,6 +16,16 @@ pub(crate) fn for_each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(us
     }
     #[cfg(not(feature = "parallel"))]
     data.chunks_mut(size).enumerate().for_each(|(i, chunk)| f(i, chunk));
+}
+
+/// `len` zeros. Memory that has been used before is cleared by all threads: tensors are large.
+pub(crate) fn zeros<T: Clone + Default + Send + Sync>(len: usize) -> Vec<T> {
+    #[cfg(feature = "parallel")]
+    if len > PARALLEL_ZEROS && rayon::current_num_threads() > 1 {
+        use rayon::prelude::*;
+        return rayon::iter::repeat_n(T::default(), len).collect();
+    }
+    vec![T::default(); len]
 }
 
 /// `f(i)` for `i` in `0..n`, in order.

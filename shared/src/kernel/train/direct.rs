@@ -92,7 +92,7 @@ impl<'a> Direct<'a> {
     pub(super) fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
         let (depth, c_out) = (self.depth(), self.conv.c_out);
         let packed = Packed::new(self.simd, [depth, c_out], &self.by_tap(weight), [1, depth]);
-        let mut y = vec![T::default(); self.conv.y_len()];
+        let mut y = batch::zeros(self.conv.y_len());
         if self.conv.window.is_pointwise() {
             self.multiply_rows(x, depth, &packed, c_out, &mut y);
             return y;
@@ -127,7 +127,7 @@ impl<'a> Direct<'a> {
         let Conv { c_in, c_out, window, out, .. } = *self.conv;
         let depth = self.depth();
         let packed = Packed::new(self.simd, [c_out, depth], &self.by_tap(weight), [depth, 1]);
-        let mut dx = vec![T::default(); self.conv.x_len()];
+        let mut dx = batch::zeros(self.conv.x_len());
         if window.is_pointwise() {
             self.multiply_rows(dy, c_out, &packed, depth, &mut dx);
             return dx;

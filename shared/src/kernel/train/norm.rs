@@ -206,7 +206,7 @@ fn store<L: Lanes>(lanes: L, to: &mut [L::Scalar], vector: L::Vector) {
 
 /// The affine function and what follows it.
 pub(crate) fn apply<T: Real>(x: &[T], affine: &Affine<T>, after: After<'_, T>) -> Vec<T> {
-    let mut y = vec![T::default(); x.len()];
+    let mut y = batch::zeros(x.len());
     let chunk = CHUNK_ROWS * affine.mean.len();
     batch::for_each_chunk(&mut y, chunk, |i, y| {
         let part = i * chunk..i * chunk + y.len();
@@ -266,7 +266,7 @@ pub(crate) fn input_gradient<T: Real>(
     backward: &Backward<T>,
 ) -> (Vec<T>, Option<Vec<T>>) {
     let chunk = CHUNK_ROWS * affine.mean.len();
-    let mut dx = vec![T::default(); x.len()];
+    let mut dx = batch::zeros(x.len());
     let Gate::Output(_) = gate else {
         batch::for_each_chunk(&mut dx, chunk, |i, dx| {
             let part = i * chunk..i * chunk + dx.len();
@@ -277,7 +277,7 @@ pub(crate) fn input_gradient<T: Real>(
         });
         return (dx, None);
     };
-    let mut passed = vec![T::default(); x.len()];
+    let mut passed = batch::zeros(x.len());
     let pieces: Vec<_> = dx.chunks_mut(chunk).zip(passed.chunks_mut(chunk)).enumerate().collect();
     batch::for_each_with(
         pieces,

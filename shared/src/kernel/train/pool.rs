@@ -11,7 +11,7 @@ pub(crate) fn max<T: Real>(window: &Window, out: [usize; 2], channels: usize, x:
     let image = window.input[0] * window.input[1] * channels;
     let row = out[1] * channels;
     let rows = x.len() / image * out[0];
-    let (mut y, mut winners) = (vec![T::default(); rows * row], vec![0; rows * row]);
+    let (mut y, mut winners) = (batch::zeros(rows * row), batch::zeros(rows * row));
     let pieces: Vec<_> = y.chunks_mut(row).zip(winners.chunks_mut(row)).enumerate().collect();
     batch::for_each_with(
         pieces,
@@ -73,7 +73,7 @@ pub(crate) fn max_gradient<T: Real>(
     dy: &[T],
 ) -> Vec<T> {
     let (image, plane) = (window.input[0] * window.input[1] * channels, out[0] * out[1] * channels);
-    let mut dx = vec![T::default(); dy.len() / plane * image];
+    let mut dx = batch::zeros(dy.len() / plane * image);
     batch::for_each_chunk(&mut dx, image, |i, dx| {
         let pixels = winners[i * plane..][..plane].chunks_exact(channels).zip(dy[i * plane..].chunks_exact(channels));
         for (position, (winners, dy)) in pixels.enumerate() {
@@ -107,7 +107,7 @@ pub(crate) fn average<T: Real>(window: &Window, out: [usize; 2], channels: usize
 /// Gradient of `x` from that of the means.
 pub(crate) fn average_gradient<T: Real>(window: &Window, out: [usize; 2], channels: usize, dy: &[T]) -> Vec<T> {
     let (image, plane) = (window.input[0] * window.input[1] * channels, out[0] * out[1] * channels);
-    let mut dx = vec![T::default(); dy.len() / plane * image];
+    let mut dx = batch::zeros(dy.len() / plane * image);
     batch::for_each_chunk(&mut dx, image, |i, dx| {
         let dy = &dy[i * plane..][..plane];
         for_each_tap(window, out, |position, pixel, share| {

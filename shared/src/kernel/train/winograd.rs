@@ -128,7 +128,7 @@ impl<'a> Winograd<'a> {
     /// Convolves images of `kernels.rows` channels to images of `kernels.columns`.
     fn run<T: Real>(&self, x: &[T], kernels: &Kernels<T>) -> Vec<T> {
         let [height, width] = self.conv.out;
-        let mut y = vec![T::default(); self.conv.n * height * width * kernels.columns];
+        let mut y = batch::zeros(self.conv.n * height * width * kernels.columns);
         // Small images make few tiles: then every thread gets a share of them.
         let share = self.tile_rows().div_ceil(batch::threads());
         let rows_per_block = (self.block_tiles() / self.tiles[1]).clamp(1, share.max(1));
