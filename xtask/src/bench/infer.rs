@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::duel::{Contestant, Times, fight};
 use super::peer::{Network, Python, Values};
+use super::rounded;
 use crate::process::{cargo, command, root, run, target_dir};
 
 /// Runs that are measured, after the first and [`WARM_UP`] more that are not.
@@ -105,11 +106,6 @@ fn print(rows: &[Row]) {
         });
         println!("{line}");
     }
-}
-
-/// To three decimals: more would pretend to a precision that no clock here has.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::rounded;
 use crate::process::{cargo, run, target_dir};
 
 /// Name of the register-only sums.
@@ -82,11 +83,6 @@ fn print(rows: &[Row], peak: f64) {
         });
         println!("{line}");
     }
-}
-
-/// To three decimals: more would pretend to a precision that no clock here has.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -6,3 +6,8 @@ pub mod kernel;
 pub mod peer;
 pub mod train;
 pub mod web;
+
+/// To three decimals: more would pretend to a precision that no clock here has.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::duel::{Contestant, Times, fight};
 use super::peer::Python;
+use super::rounded;
 use crate::process::{cargo, command, root, run, target_dir};
 
 const CASES: [&str; 2] = ["resnet50-224", "unet-240"];
@@ -78,9 +79,4 @@ fn print(rows: &[Row]) -> Result<()> {
         println!("{line}");
     }
     Ok(())
-}
-
-/// To three decimals: more would pretend to a precision that no clock here has.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

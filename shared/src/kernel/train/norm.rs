@@ -257,7 +257,8 @@ pub(crate) struct Backward<T> {
     pub(crate) slope: Vec<T>,
 }
 
-/// Gradient of `x` from that of `y`, and the gated gradient itself where `keep_gated`: it is that of a skip connection.
+/// Gradient of `x` from that of `y`, and, behind a [`Gate::Output`], the gated gradient itself: it is
+/// that of the skip connection.
 pub(crate) fn input_gradient<T: Real>(
     x: &[T],
     dy: &[T],

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use crate::bench::rounded;
 use crate::simd::Simd;
 
 /// Calls after the first in which the browser still compiles its best code; they are in no median.
@@ -78,11 +79,6 @@ pub(super) fn print(rows: &[Row]) {
     for row in rows {
         println!("{}", row.json());
     }
-}
-
-/// To three decimals: more would pretend to a precision that no clock here has.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
