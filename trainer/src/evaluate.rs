@@ -32,7 +32,7 @@ pub struct Scored {
 impl Scored {
     /// Puts scores beside what is known of the studies.
     pub fn new(scores: Vec<[f32; Finding::COUNT]>, studies: &[&Study]) -> Self {
-        let present = studies.iter().map(|study| Finding::ALL.map(|f| study.findings.contains(f))).collect();
+        let present = studies.iter().map(|study| Finding::ALL.map(|f| study.known_findings().contains(f))).collect();
         Self { scores, present, patients: studies.iter().map(|study| study.patient).collect() }
     }
 
@@ -199,13 +199,15 @@ mod tests {
     use crate::data::{ImageSource, PhantomSource, union};
 
     fn scored() -> Scored {
-        let (studies, _) = union(&[ImageSource::Phantom(PhantomSource { n: 80, seed: 1 })]).unwrap();
+        let (studies, _) =
+            union(&[ImageSource::Phantom(PhantomSource { n: 80, seed: 1, ..PhantomSource::PLAIN })]).unwrap();
         let studies: Vec<&Study> = studies.iter().collect();
         let scores = studies
             .iter()
             .enumerate()
             .map(|(i, s)| {
-                Finding::ALL.map(|f| 0.3 * (i % 7) as f32 / 7.0 + if s.findings.contains(f) { 0.2 } else { 0.0 })
+                Finding::ALL
+                    .map(|f| 0.3 * (i % 7) as f32 / 7.0 + if s.known_findings().contains(f) { 0.2 } else { 0.0 })
             })
             .collect();
         Scored::new(scores, &studies)

@@ -150,6 +150,16 @@ pub enum DataError {
         /// The forms that are known.
         known: &'static str,
     },
+    /// Sources for different parts that share a patient.
+    #[error("patient {patient} is in the {first} and in the {second} images: what is learned must not be tested on")]
+    PatientInTwoParts {
+        /// The patient.
+        patient: u32,
+        /// One part.
+        first: super::Part,
+        /// The other.
+        second: super::Part,
+    },
     /// A split that does not know an image.
     #[error("image `{0}` is not in the split; make a new split for these data")]
     NotInSplit(String),

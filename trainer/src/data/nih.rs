@@ -41,7 +41,8 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
             origin: Origin::File(folder.join(&image)),
             image,
             patient: parse_patient(&file, line, &patient)?,
-            findings: parse_findings(&file, line, &findings)?,
+            findings: Some(parse_findings(&file, line, &findings)?),
+            report: None,
             source,
         });
     }
@@ -113,8 +114,8 @@ mod tests {
         let studies = studies(dir.path(), 3).unwrap();
         assert_eq!(studies[0].origin, Origin::File(dir.path().join("images/a.png")));
         assert_eq!((studies[0].image.as_str(), studies[0].patient, studies[0].source), ("a.png", 7, 3));
-        assert_eq!(studies[0].findings, [Finding::Mass, Finding::Hernia].into_iter().collect());
-        assert!(studies[1].findings.is_empty());
+        assert_eq!(studies[0].findings, Some([Finding::Mass, Finding::Hernia].into_iter().collect()));
+        assert_eq!(studies[1].findings, Some(FindingSet::default()));
     }
 
     #[test]

@@ -30,23 +30,36 @@ pub enum ReportSource {
     Phantom(PhantomSource),
 }
 
-/// `phantom:xray?n=400&seed=0`: how many generated studies, and which.
+/// `phantom:xray?n=400&seed=0&difficulty=50…`: how many generated studies, which, and how hard they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhantomSource {
     /// How many, at least 1.
     pub n: usize,
     /// Another seed gives other studies.
     pub seed: u64,
+    /// How faint the signs are and how strong the grain, in per cent.
+    pub difficulty: u8,
+    /// Studies whose label has lost or gained a finding, in per cent.
+    pub label_noise: u8,
+    /// Sentences of the report that tell side, place and grade beyond the finding's name, in per cent.
+    pub detail: u8,
+    /// Findings that the report leaves out, in per cent.
+    pub omission: u8,
+}
+
+impl PhantomSource {
+    /// Plain signs, exact labels, full reports: every part of the generator at its clearest.
+    pub const PLAIN: Self = Self { n: 400, seed: 0, difficulty: 0, label_noise: 0, detail: 100, omission: 0 };
 }
 
 impl Default for PhantomSource {
     fn default() -> Self {
-        Self { n: 400, seed: 0 }
+        Self { difficulty: 50, detail: 80, omission: 10, ..Self::PLAIN }
     }
 }
 
 /// Beyond this many the patients' numbers would not fit.
-const MAX_PHANTOMS: usize = 1_000_000;
+pub(super) const MAX_PHANTOMS: usize = 1_000_000;
 
 impl PhantomSource {
     /// Reads what follows `phantom:`.
@@ -58,6 +71,10 @@ impl PhantomSource {
         let mut source = Self::default();
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let per_cent = || {
+                let valid = value.parse().ok().filter(|p| (0..=100).contains(p));
+                valid.ok_or_else(|| format!("{key} is `{value}`, expected 0 to 100 per cent"))
+            };
             match key {
                 "n" => {
                     source.n = value
@@ -70,6 +87,10 @@ impl PhantomSource {
                     source.seed =
                         value.parse().map_err(|_unused| format!("seed is `{value}`, expected a whole number"))?;
                 }
+                "difficulty" => source.difficulty = per_cent()?,
+                "label_noise" => source.label_noise = per_cent()?,
+                "detail" => source.detail = per_cent()?,
+                "omission" => source.omission = per_cent()?,
                 _ => return Err(format!("there is no parameter `{key}`")),
             }
         }
@@ -78,8 +99,21 @@ impl PhantomSource {
 }
 
 impl fmt::Display for PhantomSource {
+    /// The short form: what is as by default is left out, but for number and seed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "phantom:xray?n={}&seed={}", self.n, self.seed)
+        let default = Self::default();
+        write!(f, "phantom:xray?n={}&seed={}", self.n, self.seed)?;
+        for (key, value, default) in [
+            ("difficulty", self.difficulty, default.difficulty),
+            ("label_noise", self.label_noise, default.label_noise),
+            ("detail", self.detail, default.detail),
+            ("omission", self.omission, default.omission),
+        ] {
+            if value != default {
+                write!(f, "&{key}={value}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -184,7 +218,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["nih:data/nih-cxr", "nih:C:/x rays", "phantom:xray?n=12&seed=7"] {
+        for name in ["nih:data/nih-cxr", "nih:C:/x rays", "phantom:xray?n=12&seed=7&difficulty=9&omission=100"] {
             assert_eq!(name.parse::<ImageSource>().unwrap().to_string(), name);
         }
         assert_eq!("openi:reports".parse::<ReportSource>().unwrap().to_string(), "openi:reports");
@@ -200,7 +234,7 @@ mod tests {
             images: Vec<ImageSource>,
         }
         let config: Config = toml::from_str("images = [\"nih:a\", \"phantom:xray?n=3\"]").unwrap();
-        let phantom = ImageSource::Phantom(PhantomSource { n: 3, seed: 0 });
+        let phantom = ImageSource::Phantom(PhantomSource { n: 3, ..PhantomSource::default() });
         assert_eq!(config.images, [ImageSource::Nih("a".into()), phantom]);
         let error = toml::from_str::<Config>("images = [\"nhi:a\"]").err().unwrap().to_string();
         assert!(error.contains("there is no kind `nhi`; known are nih:DIR"), "{error}");
@@ -219,6 +253,7 @@ mod tests {
             ("phantom:xray?n=", "n is ``"),
             ("phantom:xray?seed=x", "seed is `x`"),
             ("phantom:xray?m=1", "no parameter `m`"),
+            ("phantom:xray?detail=101", "detail is `101`, expected 0 to 100"),
         ] {
             assert!(message(text).contains(part), "{}", message(text));
             assert!(message(text).contains("known are nih:DIR"), "{}", message(text));

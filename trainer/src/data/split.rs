@@ -4,7 +4,7 @@
 //! (`image,patient,part`) it can be published beside results and read back.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use shared::Finding;
+use shared::{Finding, FindingSet};
 
 use super::Study;
 use super::error::{DataError, Result};
@@ -76,20 +76,40 @@ impl Split {
     /// Greedy: the finding with the fewest images left comes first; its patients, those with most images of it first and
     /// equals in random order, go where they bring the images' numbers nearest to the shares, in the sense of
     /// chi-square over all findings. After Sechidis et al. 2011, "On the stratification of multi-label data", with
-    /// patients in the place of samples.
+    /// patients in the place of samples. Patients of whom no image is labelled can only be trained on.
     pub fn new(studies: &[Study], seed: u64) -> Self {
         let mut patients: BTreeMap<u32, [u32; STRATA]> = BTreeMap::new();
-        for study in studies {
+        let labelled: BTreeSet<u32> = studies.iter().filter(|s| s.findings.is_some()).map(|s| s.patient).collect();
+        for study in studies.iter().filter(|study| labelled.contains(&study.patient)) {
             let counts = patients.entry(study.patient).or_default();
-            for finding in study.findings.iter() {
+            for finding in study.known_findings().iter() {
                 counts[finding.index()] += 1;
             }
-            counts[NO_FINDING] += u32::from(study.findings.is_empty());
+            counts[NO_FINDING] += u32::from(study.findings.is_some_and(FindingSet::is_empty));
             counts[ALL_IMAGES] += 1;
         }
         let part_of = assign(patients.into_iter().collect(), &mut ChaCha8Rng::seed_from_u64(seed));
-        let images = studies.iter().map(|s| (s.image.clone(), (s.patient, part_of[&s.patient]))).collect();
-        Self { images }
+        let part = |study: &Study| part_of.get(&study.patient).copied().unwrap_or(Part::Train);
+        Self { images: studies.iter().map(|s| (s.image.clone(), (s.patient, part(s)))).collect() }
+    }
+
+    /// Studies whose parts are given, each by the position of its source: the parts of whole sources.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::PatientInTwoParts`] if a patient would be in two parts.
+    pub fn by_source(studies: &[Study], parts: &[Part]) -> Result<Self> {
+        let mut part_of = BTreeMap::new();
+        let mut images = BTreeMap::new();
+        for study in studies {
+            let part = parts[study.source];
+            let first = *part_of.entry(study.patient).or_insert(part);
+            if first != part {
+                return Err(DataError::PatientInTwoParts { patient: study.patient, first, second: part });
+            }
+            images.insert(study.image.clone(), (study.patient, part));
+        }
+        Ok(Self { images })
     }
 
     /// The part of an image.
@@ -197,14 +217,14 @@ fn assign(mut patients: Vec<(u32, [u32; STRATA])>, rng: &mut impl Rng) -> BTreeM
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use shared::FindingSet;
 
     use super::*;
     use crate::data::Origin;
 
     fn study(i: usize, patient: u32, findings: FindingSet) -> Study {
         let image = format!("{i:05}.png");
-        Study { origin: Origin::File(image.clone().into()), image, patient, findings, source: 0 }
+        let origin = Origin::File(image.clone().into());
+        Study { origin, image, patient, findings: Some(findings), report: None, source: 0 }
     }
 
     /// 1000 images of 500 patients; every tenth has a mass, every fiftieth a hernia.
@@ -225,7 +245,7 @@ mod tests {
         for (finding, total) in [(Finding::Mass, 100.0), (Finding::Hernia, 20.0)] {
             for part in Part::ALL {
                 let indices = split.indices(&studies, part).unwrap();
-                let n = indices.iter().filter(|&&i| studies[i].findings.contains(finding)).count();
+                let n = indices.iter().filter(|&&i| studies[i].known_findings().contains(finding)).count();
                 assert!((n as f64 - total * part.share()).abs() <= 1.0, "{finding} {part}: {n}");
                 assert!((indices.len() as f64 - 1000.0 * part.share()).abs() <= 4.0, "{part}: {}", indices.len());
             }

@@ -63,7 +63,7 @@ pub(super) fn images(data: &Dataset, indices: &[usize], config: &Config, epoch: 
 
 /// Targets of some images, `[N, K]`.
 pub(super) fn targets(data: &Dataset, indices: &[usize]) -> Result<Tensor> {
-    let targets: Vec<f32> = indices.iter().flat_map(|&i| data.studies[i].findings.to_targets()).collect();
+    let targets: Vec<f32> = indices.iter().flat_map(|&i| data.studies[i].known_findings().to_targets()).collect();
     Ok(Tensor::from_vec(targets, (indices.len(), Finding::COUNT), &Device::Cpu)?)
 }
 
@@ -88,11 +88,11 @@ pub(super) fn pair(
     let (mut rows, mut drawn, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for (row, &index) in indices.iter().enumerate() {
         let study = &data.studies[index];
-        if let Some(report) = pairs.draw(study.findings, rng) {
+        if let Some(report) = pairs.draw(study.known_findings(), rng) {
             rows.push(row as u32);
             drawn.push(tokens[report].as_slice());
             let text_group = pairs.text_group(report);
-            keys.push(PairKey { patient: study.patient, findings: study.findings, text_group });
+            keys.push(PairKey { patient: study.patient, findings: study.known_findings(), text_group });
         }
     }
     let negatives = crate::data::pairs::negatives(&keys);
@@ -108,7 +108,7 @@ pub(super) fn positive_weights(data: &Dataset, train: &[usize], limit: f64) -> R
     let weights: Vec<f32> = Finding::ALL
         .into_iter()
         .map(|finding| {
-            let n_pos = train.iter().filter(|&&i| data.studies[i].findings.contains(finding)).count();
+            let n_pos = train.iter().filter(|&&i| data.studies[i].known_findings().contains(finding)).count();
             ((train.len() - n_pos) as f64 / n_pos.max(1) as f64).clamp(1.0, limit) as f32
         })
         .collect();

@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
             n(Part::Test)
         );
         let Some(reports) = &self.reports else { return images };
-        let paired = reports.pairs.n_with_partner(self.train.iter().map(|&i| self.data.studies[i].findings));
+        let paired = reports.pairs.n_with_partner(self.train.iter().map(|&i| self.data.studies[i].known_findings()));
         format!(
             "{images}; {} reports with {} words; {paired} training images have a report with the same findings",
             reports.n,

@@ -62,20 +62,27 @@ impl Anatomy {
 
     /// What a sign does to the shape of the chest.
     fn deform(&mut self, sign: &Sign) {
-        let severity = sign.severity;
+        let (severity, visibility) = (sign.severity, sign.visibility);
         match sign.finding {
-            Finding::Cardiomegaly => self.heart_half_width *= 1.3 + 0.25 * severity,
+            Finding::Cardiomegaly => self.heart_half_width *= 1.0 + visibility * (0.3 + 0.25 * severity),
             // The collapsed lung pulls the diaphragm up.
-            Finding::Atelectasis => self.base[sign.side as usize] -= 0.03 + 0.05 * severity,
+            Finding::Atelectasis => self.base[sign.side as usize] -= visibility * (0.03 + 0.05 * severity),
             // Overfilled lungs press the diaphragm flat and down and the heart thin.
             Finding::Emphysema => {
-                self.base = self.base.map(|base| base + 0.03 + 0.03 * severity);
-                self.dome_height *= 0.45 - 0.4 * severity;
-                self.heart_half_width *= 0.85 - 0.15 * severity;
-                self.lung_grey *= 0.7 - 0.25 * severity;
+                self.base = self.base.map(|base| base + visibility * (0.03 + 0.03 * severity));
+                self.dome_height *= 1.0 - visibility * (0.55 + 0.4 * severity);
+                self.heart_half_width *= 1.0 - visibility * (0.15 + 0.15 * severity);
+                self.lung_grey *= 1.0 - visibility * (0.3 + 0.25 * severity);
             }
             _ => {}
         }
+    }
+
+    /// The chest as the signs change its shape.
+    fn with(&self, signs: &[Sign]) -> Self {
+        let mut changed = *self;
+        signs.iter().for_each(|sign| changed.deform(sign));
+        changed
     }
 
     fn axis(&self, side: Side) -> f32 {
@@ -109,23 +116,37 @@ impl Anatomy {
     }
 }
 
-/// Draws a chest with signs, `size` x `size`.
-pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, rng: &mut impl Rng) -> Radiograph {
-    let mut anatomy = *healthy;
-    for sign in signs {
-        anatomy.deform(sign);
-    }
+/// Draws a chest with signs, `size` x `size`; `noise` is the standard deviation of the grain.
+pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, noise: f32, rng: &mut impl Rng) -> Radiograph {
+    let anatomy = healthy.with(signs);
     let (exposure, contrast) = (rng.random_range(-0.04..0.04), rng.random_range(0.9..1.1));
     let pixels = (0..size * size)
         .map(|i| {
             let x = ((i % size) as f32 + 0.5) / size as f32;
             let y = ((i / size) as f32 + 0.5) / size as f32;
-            let noise: f32 = StandardNormal.sample(rng);
+            let grain: f32 = StandardNormal.sample(rng);
             let grey = grey(&anatomy, signs, x, y);
-            ((grey - 0.5) * contrast + 0.5 + exposure + 0.012 * noise).clamp(0.0, 1.0)
+            ((grey - 0.5) * contrast + 0.5 + exposure + noise * grain).clamp(0.0, 1.0)
         })
         .collect();
     Radiograph { width: size, height: size, pixels, source: "generated".to_owned() }
+}
+
+/// Points along each side of a cell that [`change`] looks at.
+const CELL: usize = 6;
+
+/// By how much two sets of signs differ in each cell of a grid: `[grid, grid]`, the mean change of grey.
+pub(super) fn change(healthy: &Anatomy, signs: &[Sign], others: &[Sign], grid: usize) -> Vec<f32> {
+    let (anatomy, other) = (healthy.with(signs), healthy.with(others));
+    let points = grid * CELL;
+    let mut cells = vec![0.0; grid * grid];
+    for i in 0..points * points {
+        let (column, row) = (i % points, i / points);
+        let (x, y) = ((column as f32 + 0.5) / points as f32, (row as f32 + 0.5) / points as f32);
+        let change = (grey(&anatomy, signs, x, y) - grey(&other, others, x, y)).abs();
+        cells[row / CELL * grid + column / CELL] += change / (CELL * CELL) as f32;
+    }
+    cells
 }
 
 /// The grey at one point, without noise.
@@ -223,7 +244,7 @@ fn density(sign: &Sign, anatomy: &Anatomy, side: Side, (x, y): (f32, f32), (acro
         1.0 - ramp(0.8, 1.1, (x - cx).hypot(y - cy) / radius)
     };
     let patch = |frequency: f32| noise(x, y, frequency, anatomy.texture ^ 0x9e37);
-    match sign.finding {
+    let full = match sign.finding {
         // A plate above the raised diaphragm.
         Finding::Atelectasis => {
             let plate = (down - 0.78 - 0.1 * across).abs();
@@ -274,7 +295,8 @@ fn density(sign: &Sign, anatomy: &Anatomy, side: Side, (x, y): (f32, f32), (acro
             0.8 * ramp(-0.04, 0.04, across - edge) * (1.0 - ramp(0.65, 0.8, down))
         }
         Finding::Cardiomegaly | Finding::Emphysema | Finding::Hernia => 0.0,
-    }
+    };
+    sign.visibility * full
 }
 
 /// What a sign paints over everything else.
@@ -288,7 +310,7 @@ fn overlay(sign: &Sign, anatomy: &Anatomy, x: f32, y: f32, grey: f32) -> f32 {
     let r = dx.hypot(dy) / radius;
     let inside = 1.0 - ramp(0.97, 1.05, r);
     let air = (1.0 - ramp(0.80, 0.90, r)) * (1.0 - ramp(-0.008, 0.008, dy - 0.1 * radius));
-    mix(mix(grey, 0.85, inside), 0.30, air)
+    mix(mix(grey, 0.85, sign.visibility * inside), 0.30, sign.visibility * air)
 }
 
 /// 0 below `from`, 1 above `to`, smooth between.

@@ -4,16 +4,42 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use shared::Finding;
 
-use super::{Side, Sign};
+use super::{PhantomSource, Side, Sign, percent};
 
-/// Writes the report.
-pub(super) fn write(signs: &[Sign], rng: &mut impl Rng) -> String {
-    let mut seen: Vec<String> = signs.iter().map(|sign| fill(choose(sentences(sign.finding), rng), sign)).collect();
+/// Writes the report of a source whose reports tell so much and leave out so much.
+pub(super) fn write(signs: &[Sign], source: &PhantomSource, rng: &mut impl Rng) -> String {
+    let told: Vec<Sign> = signs.iter().copied().filter(|_| !percent(source.omission, rng)).collect();
+    let mut seen: Vec<String> = told
+        .iter()
+        .map(|sign| {
+            let options = if percent(source.detail, rng) { sentences(sign.finding) } else { PLAIN };
+            fill(choose(options, rng), sign)
+        })
+        .collect();
     seen.extend(absent(signs, rng));
+    for _ in 0..rng.random_range(0..3) {
+        seen.push(choose(IRRELEVANT, rng).to_owned());
+    }
     seen.shuffle(rng);
-    seen.push(impression(signs, rng));
+    seen.push(impression(&told, signs.is_empty(), rng));
     seen.join(" ")
 }
+
+/// Sentences that tell no more than the label.
+const PLAIN: &[&str] = &["there is {finding}.", "findings of {finding}.", "{finding} is seen."];
+
+/// Sentences about what is none of the findings.
+const IRRELEVANT: &[&str] = &[
+    "Degenerative changes of the thoracic spine.",
+    "Surgical clips in the upper abdomen.",
+    "The trachea is midline.",
+    "Old healed rib fracture.",
+    "Comparison is made to the prior study from XXXX.",
+    "Atherosclerotic calcification of the aortic arch.",
+    "Shoulder arthroplasty is noted.",
+    "The visualized bony structures are intact.",
+    "Calcified granuloma, unchanged.",
+];
 
 fn choose(options: &'static [&'static str], rng: &mut impl Rng) -> &'static str {
     options.choose(rng).copied().unwrap_or_default()
@@ -30,9 +56,25 @@ fn fill(sentence: &str, sign: &Sign) -> String {
         s if s < 0.8 => ("moderate", "moderate"),
         _ => ("severe", "large"),
     };
-    let text = sentence.replace("{side}", side).replace("{grade}", grade).replace("{extent}", extent);
+    let zone = match sign.down {
+        down if down < 0.42 => "upper",
+        down if down < 0.58 => "middle",
+        _ => "lower",
+    };
+    let name = name(sign.finding);
+    let text = sentence
+        .replace("{zone}", zone)
+        .replace("{finding}", &name)
+        .replace("{side}", side)
+        .replace("{grade}", grade)
+        .replace("{extent}", extent);
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The finding in running text.
+fn name(finding: Finding) -> String {
+    finding.name().replace('_', " ").to_lowercase()
 }
 
 /// Sentences that describe a finding.
@@ -54,19 +96,19 @@ fn sentences(finding: Finding) -> &'static [&'static str] {
             "{extent} layering collection of fluid in the {side} pleural space.",
         ],
         Finding::Infiltration => &[
-            "{grade} patchy infiltrate in the {side} lung.",
-            "{grade} ill-defined patchy opacities in the {side} lung, in keeping with infiltration.",
-            "there are {grade} infiltrates on the {side}.",
+            "{grade} patchy infiltrate in the {side} {zone} lung.",
+            "{grade} ill-defined patchy opacities in the {zone} zone of the {side} lung, in keeping with infiltration.",
+            "there are {grade} infiltrates in the {side} {zone} zone.",
         ],
         Finding::Mass => &[
-            "there is a large mass in the {side} lung.",
-            "a rounded mass projects over the {side} lung.",
-            "mass-like opacity on the {side}, several centimeters wide.",
+            "there is a {extent} mass in the {side} {zone} lung.",
+            "a rounded mass projects over the {side} {zone} zone.",
+            "{extent} mass-like opacity in the {side} {zone} lung, several centimeters wide.",
         ],
         Finding::Nodule => &[
-            "there is a small nodule in the {side} lung.",
-            "a nodular density projects over the {side} lung.",
-            "small round pulmonary nodule on the {side}.",
+            "there is a small nodule in the {side} {zone} lung.",
+            "a nodular density projects over the {side} {zone} zone.",
+            "small round pulmonary nodule in the {side} {zone} lung.",
         ],
         Finding::Pneumonia => &[
             "{grade} airspace disease in the {side} lower lobe, compatible with pneumonia.",
@@ -136,13 +178,18 @@ fn absent(signs: &[Sign], rng: &mut impl Rng) -> Vec<String> {
     sentences
 }
 
-fn impression(signs: &[Sign], rng: &mut impl Rng) -> String {
-    if signs.is_empty() {
-        let normal = ["No acute cardiopulmonary abnormality.", "Normal chest.", "No acute disease."];
-        return normal.choose(rng).copied().unwrap_or_default().to_owned();
+fn impression(told: &[Sign], healthy: bool, rng: &mut impl Rng) -> String {
+    match told {
+        [] if healthy => {
+            choose(&["No acute cardiopulmonary abnormality.", "Normal chest.", "No acute disease."], rng).to_owned()
+        }
+        // Something is there, and the report does not say it.
+        [] => choose(&["As above.", "Clinical correlation is recommended.", "Stable examination."], rng).to_owned(),
+        [first, ..] => {
+            let names: Vec<String> = told.iter().map(|sign| name(sign.finding)).collect();
+            fill(&format!("{}.", names.join(" and ")), first)
+        }
     }
-    let names: Vec<String> = signs.iter().map(|sign| sign.finding.name().replace('_', " ").to_lowercase()).collect();
-    fill(&format!("{}.", names.join(" and ")), &signs[0])
 }
 
 #[cfg(test)]
@@ -152,14 +199,18 @@ mod tests {
 
     use super::*;
 
+    fn written(signs: &[Sign], source: &PhantomSource) -> Vec<String> {
+        (0..60).map(|seed| write(signs, source, &mut ChaCha8Rng::seed_from_u64(seed))).collect()
+    }
+
     fn texts(signs: &[Sign]) -> Vec<String> {
-        (0..60).map(|seed| write(signs, &mut ChaCha8Rng::seed_from_u64(seed))).collect()
+        written(signs, &PhantomSource::PLAIN)
     }
 
     #[test]
     fn every_finding_is_described_with_its_side_and_grade() {
         for finding in Finding::ALL {
-            let sign = Sign { finding, side: Side::Left, severity: 0.9, across: 0.0, down: 0.5 };
+            let sign = Sign { finding, side: Side::Left, severity: 0.9, across: 0.0, down: 0.5, visibility: 1.0 };
             for text in texts(&[sign]) {
                 assert!(!text.contains(['{', '}']), "{text}");
                 assert!(text.split(". ").all(|s| s.chars().next().is_some_and(char::is_uppercase)), "{text}");
@@ -171,7 +222,14 @@ mod tests {
 
     #[test]
     fn what_is_present_is_not_denied_and_what_is_absent_may_be() {
-        let sign = Sign { finding: Finding::Effusion, side: Side::Right, severity: 0.5, across: 0.0, down: 0.5 };
+        let sign = Sign {
+            finding: Finding::Effusion,
+            side: Side::Right,
+            severity: 0.5,
+            across: 0.0,
+            down: 0.5,
+            visibility: 1.0,
+        };
         let texts = texts(&[sign]);
         assert!(texts.iter().all(|text| !text.contains("No pleural effusion") && !text.contains("angles are sharp")));
         assert!(texts.iter().any(|text| text.contains("no pneumothorax")));
@@ -184,5 +242,22 @@ mod tests {
         texts.dedup();
         assert!(texts.len() > 20, "{}", texts.len());
         assert!(texts.iter().all(|text| !text.is_empty()));
+    }
+
+    #[test]
+    fn detail_and_omission_are_parameters() {
+        let sign =
+            Sign { finding: Finding::Mass, side: Side::Left, severity: 0.5, across: 0.0, down: 0.5, visibility: 1.0 };
+        let n = |source: &PhantomSource, word: &str| {
+            written(&[sign], source).iter().filter(|text| text.to_lowercase().contains(word)).count()
+        };
+        let (all, none) = (
+            PhantomSource { detail: 100, ..PhantomSource::PLAIN },
+            PhantomSource { detail: 0, ..PhantomSource::PLAIN },
+        );
+        assert_eq!((n(&all, "left"), n(&none, "left")), (60, 0));
+        let silent = PhantomSource { omission: 100, ..PhantomSource::PLAIN };
+        assert_eq!((n(&all, "mass"), n(&silent, "mass.")), (60, 0));
+        assert!(written(&[sign], &silent).iter().all(|text| !text.contains("Normal chest")));
     }
 }

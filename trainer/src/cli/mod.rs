@@ -1,0 +1,49 @@
+//! The command line of `cmim`.
+
+mod eval;
+mod export;
+mod predict;
+mod train;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Cross-modal information maximization: trains on images with reports, predicts from the image alone.
+#[derive(Debug, Parser)]
+#[command(name = "cmim", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model; leaves model.safetensors, model.json and metrics.jsonl in the folder.
+    Train(train::TrainArgs),
+    /// Measure a model on labelled images.
+    Eval(eval::EvalArgs),
+    /// Score images.
+    Predict(predict::PredictArgs),
+    /// Pack a model for the page, with compressed weights.
+    Export(export::ExportArgs),
+}
+
+/// Runs the command that was given.
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Export(args) => export::run(args),
+    }
+}
+
+/// Writes to standard output; a reader that went away is no error of ours.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.context("cannot write to standard output"),
+    }
+}

@@ -1,0 +1,133 @@
+//! `cmim train`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use trainer::config::{Config, SMOKE};
+use trainer::data::{ImageSource, ReportSource};
+use trainer::train::{EpochRecord, Observer, Options, Start, train};
+
+use super::print;
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// Experiment, a TOML file; without one, a small run on generated images.
+    config: Option<PathBuf>,
+    /// Folder for the results.
+    #[arg(long)]
+    out: PathBuf,
+    /// Continue the run in the folder.
+    #[arg(long)]
+    resume: bool,
+    /// Images with findings: nih:DIR or phantom:xray. Replaces the configuration's; may be repeated.
+    #[arg(long, value_name = "SOURCE")]
+    data: Vec<ImageSource>,
+    /// Reports: openi:DIR or phantom:xray. Replaces the configuration's; may be repeated.
+    #[arg(long, value_name = "SOURCE")]
+    reports: Vec<ReportSource>,
+    /// Seed. Replaces the configuration's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder of the model trained alike on images alone, to compare with on the test split.
+    #[arg(long, value_name = "DIR")]
+    twin: Option<PathBuf>,
+}
+
+/// Trains as configured; prints the test result.
+pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let mut config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::parse("the default configuration", SMOKE)?,
+    };
+    if !args.data.is_empty() {
+        config.data.images.clone_from(&args.data);
+    }
+    if !args.reports.is_empty() {
+        config.data.reports.clone_from(&args.reports);
+    }
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    if config.data.images.is_empty() {
+        bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
+    }
+    let options = Options {
+        out: args.out.clone(),
+        start: if args.resume { Start::Resume } else { Start::Fresh },
+        twin: args.twin.clone(),
+        command: command_line(),
+    };
+    let card = train(&config, &options, &mut Terminal::new())?;
+    let out = args.out.display();
+    match card.evaluation.and_then(|e| e.macro_auroc.map(|auroc| (auroc, e.macro_findings.len(), e.n))) {
+        Some((auroc, findings, n)) => print(&format!(
+            "{out}: test macro AUC {:.3} ({:.3} to {:.3}) over {findings} findings, {n} images",
+            auroc.value, auroc.lo, auroc.hi
+        )),
+        None => print(&format!("{out}: done; no finding has the 20 test images a macro AUC needs")),
+    }
+}
+
+/// The command that makes this model: as it was given, without the program's folder and without `--resume`, which
+/// changes nothing about the result.
+fn command_line() -> String {
+    let quote = |arg: String| if arg.contains([' ', '?', '&', '*']) { format!("'{arg}'") } else { arg };
+    let args = std::env::args().skip(1).filter(|arg| arg != "--resume").map(quote);
+    std::iter::once("cmim".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// Progress on standard error: a bar with the time left, and a line an epoch.
+struct Terminal {
+    bar: ProgressBar,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+
+    fn line(&self, text: &str) {
+        // A bar on a terminal makes room for the line; elsewhere the line stands alone.
+        if self.bar.is_hidden() {
+            // Progress that cannot be shown must not end the run.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn begin(&mut self, summary: &str, done: usize, steps: usize) {
+        self.line(summary);
+        self.bar = ProgressBar::new(steps as u64).with_position(done as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} step {pos}/{len}, at most {eta} left") {
+            self.bar.set_style(style);
+        }
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self) {
+        self.bar.inc(1);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        let mut parts = vec![format!("epoch {:>3}", record.epoch), format!("loss {:.4}", record.loss_findings)];
+        if let (Some(ll), Some(lg)) = (record.loss_ll, record.loss_lg) {
+            parts.push(format!("L_ll {ll:.4}  L_lg {lg:.4}"));
+        }
+        parts.push(match record.validation_auroc {
+            Some(auroc) => format!("validation AUC {auroc:.4}"),
+            None => "validation AUC not measurable".to_owned(),
+        });
+        parts.push(format!("{:.0} s", record.seconds));
+        if record.best {
+            parts.push("best".to_owned());
+        }
+        let text = parts.join("  ");
+        self.line(&text);
+    }
+}
