@@ -9,9 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use shared::infer::resnet::ResNetPlan;
 use shared::io::Weights;
-use shared::mi::CriticConfig;
+use shared::mi::{CriticConfig, CriticKind};
 use shared::model::bilinear::BilinearConfig;
-use shared::model::classifier::{CrossModalClassifier, CrossModalConfig, Locations, finding_loss};
+use shared::model::classifier::{
+    CrossModalClassifier, CrossModalConfig, Locations, LossWeights, RunningMeans, finding_loss,
+};
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::text_cnn::TextCnnConfig;
 use shared::nn::Parameters;
@@ -202,12 +204,15 @@ impl TrainingStep {
         let config = CrossModalConfig {
             text: TextCnnConfig { word_dim: 12, widths: vec![16, 24] },
             joint: BilinearConfig { side: 8, out: 10 },
-            critic: CriticConfig { hidden: 9 },
+            critic: CriticConfig { kind: CriticKind::ConcatAndConvolve, hidden: 9 },
             // All locations: the draw only changes their order.
             locations: Locations(4),
+            ..CrossModalConfig::default()
         };
+        let lambdas = LossWeights { lambda_ll: 0.3, lambda_lg: 0.2, lambda_gg: 0.0, lambda_joint: 0.5 };
         let parameters = Parameters::new(0);
-        let model = CrossModalClassifier::new(&image, &config, 20, &parameters.builder(DType::F32, &Device::Cpu))?;
+        let model =
+            CrossModalClassifier::new(&image, &config, &lambdas, 20, &parameters.builder(DType::F32, &Device::Cpu))?;
         fill(&parameters)?;
         let x = Tensor::from_vec(uniform(&expected.images, 4 * 32 * 32), (4, 1, 32, 32), &Device::Cpu)?;
         let ids = uniform("ids", 4 * 16).iter().map(|u| (((u + 1.0) * 10.0) as u32).min(19)).collect();
@@ -220,16 +225,19 @@ impl TrainingStep {
 
         let out = model.image().forward_t(&x, true)?;
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let cross = model.cross_modal(&out, &reports, &negatives, &mut rng)?;
+        let cross = model.cross_modal(&out, &reports, &negatives, &mut RunningMeans::default(), &mut rng, true)?;
         let findings = finding_loss(&out.logits, &targets, &weights)?;
         let joint = finding_loss(&cross.joint_logits, &targets, &weights)?;
         check_logits(&out.logits.flatten_all()?.to_vec1::<f32>()?, &expected.logits)?;
-        let total = ((&findings + (&joint * 0.5)?)? + ((&cross.local_local * 0.3)? + (&cross.local_global * 0.2)?)?)?;
+        let (Some(mi), Some(ll), Some(lg)) = (cross.mutual_information, cross.local_local, cross.local_global) else {
+            return Err("a mutual-information loss is missing".into());
+        };
+        let total = ((&findings + (&joint * lambdas.lambda_joint)?)? + mi)?;
         let ours = [
             ("findings", findings),
             ("joint", joint),
-            ("local_local", cross.local_local),
-            ("local_global", cross.local_global),
+            ("local_local", ll.loss),
+            ("local_global", lg.loss),
             ("total", total.clone()),
         ];
         for (name, loss) in ours {

@@ -1,6 +1,6 @@
 //! The Jensen-Shannon estimator.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::softplus;
@@ -25,29 +25,78 @@ use crate::nn::softplus;
 ///
 /// Source: Hjelm et al. 2019, arXiv 1808.06670, eq. 4.
 pub fn jsd_loss(scores: &Tensor, negatives: &[bool]) -> Result<Tensor> {
-    let (n, n_b, _, _) = scores.dims4()?;
-    if n != n_b || negatives.len() != n * n {
-        return Err(Error::Shape {
-            what: "pairs of a mutual-information loss",
-            expected: format!("scores of {n} x {n} samples and as many marks"),
-            found: format!("scores of {n} x {n_b} samples, {} marks", negatives.len()),
-        });
-    }
-    let is_negative = |at: usize| negatives[at] && at / n != at % n;
-    let n_negatives = (0..n * n).filter(|&at| is_negative(at)).count();
-    if n_negatives == 0 {
-        return Err(Error::NoNegatives);
-    }
-    let weights = |weight: &dyn Fn(usize) -> f64| -> Result<Tensor> {
-        let weights: Vec<f64> = (0..n * n).map(weight).collect();
-        Ok(Tensor::from_vec(weights, (n, n), &Device::Cpu)?.to_dtype(scores.dtype())?.to_device(scores.device())?)
-    };
-    let joint = weights(&|at| if at / n == at % n { 1.0 / n as f64 } else { 0.0 })?;
-    let marginal = weights(&|at| if is_negative(at) { 1.0 / n_negatives as f64 } else { 0.0 })?;
-    let over_locations = |x: Tensor| x.flatten_from(2)?.mean(2); // [N, N]
-    let positive = (over_locations(softplus(&scores.neg()?)?)? * joint)?.sum_all()?;
-    let negative = (over_locations(softplus(scores)?)? * marginal)?.sum_all()?;
+    let weights = PairWeights::new(scores, negatives)?;
+    let positive = weights.joint_mean(&softplus(&scores.neg()?)?)?;
+    let negative = weights.marginal_mean(&softplus(scores)?)?;
     Ok((positive + negative)?)
+}
+
+/// Which pairs of samples are true, which may serve as negatives, and how much each counts in its mean.
+pub(super) struct PairWeights {
+    /// `[N, N]`, 1/N on the diagonal.
+    joint: Tensor,
+    /// `[N, N]`, one over their number for the negatives.
+    marginal: Tensor,
+    /// `[N, N, 1, 1]`, 0 for the negatives and far below any score for the others.
+    barrier: Tensor,
+}
+
+/// Below any score, and finite, so that its exponential is 0 and no difference is NaN.
+const FAR_BELOW: f64 = -1e30;
+
+impl PairWeights {
+    /// For scores `[N, N, L_a, L_b]` and `N · N` marks.
+    pub(super) fn new(scores: &Tensor, negatives: &[bool]) -> Result<Self> {
+        let (n, n_b, _, _) = scores.dims4()?;
+        if n != n_b || negatives.len() != n * n {
+            return Err(Error::Shape {
+                what: "pairs of a mutual-information loss",
+                expected: format!("scores of {n} x {n} samples and as many marks"),
+                found: format!("scores of {n} x {n_b} samples, {} marks", negatives.len()),
+            });
+        }
+        let is_negative = |at: usize| negatives[at] && at / n != at % n;
+        let n_negatives = (0..n * n).filter(|&at| is_negative(at)).count();
+        if n_negatives == 0 {
+            return Err(Error::NoNegatives);
+        }
+        let weights = |weight: &dyn Fn(usize) -> f64| -> Result<Tensor> {
+            let weights: Vec<f64> = (0..n * n).map(weight).collect();
+            Ok(Tensor::from_vec(weights, (n, n), &Device::Cpu)?.to_dtype(scores.dtype())?.to_device(scores.device())?)
+        };
+        Ok(Self {
+            joint: weights(&|at| if at / n == at % n { 1.0 / n as f64 } else { 0.0 })?,
+            marginal: weights(&|at| if is_negative(at) { 1.0 / n_negatives as f64 } else { 0.0 })?,
+            barrier: weights(&|at| if is_negative(at) { 0.0 } else { FAR_BELOW })?.reshape((n, n, 1, 1))?,
+        })
+    }
+
+    /// Mean over true pairs and locations of `[N, N, L_a, L_b]`: `[]`.
+    pub(super) fn joint_mean(&self, x: &Tensor) -> Result<Tensor> {
+        Ok((x.flatten_from(2)?.mean(2)? * &self.joint)?.sum_all()?)
+    }
+
+    /// Mean over negatives and locations of `[N, N, L_a, L_b]`: `[]`.
+    pub(super) fn marginal_mean(&self, x: &Tensor) -> Result<Tensor> {
+        Ok((x.flatten_from(2)?.mean(2)? * &self.marginal)?.sum_all()?)
+    }
+
+    /// `[N, N, L_a, L_b]` with all but the negatives far below any score.
+    pub(super) fn only_negatives(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.broadcast_add(&self.barrier)?)
+    }
+
+    /// The greatest score of a negative.
+    pub(super) fn greatest_negative(&self, x: &Tensor) -> Result<f64> {
+        Ok(self.only_negatives(&x.detach())?.max_all()?.to_dtype(DType::F64)?.to_scalar()?)
+    }
+
+    /// The true pairs' scores: `[N, N, L_a, L_b]` to `[N, L_a, L_b]`.
+    pub(super) fn diagonal(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, _, l_a, l_b) = x.dims4()?;
+        let rows = Tensor::from_vec((0..n as u32).map(|i| i * (n as u32 + 1)).collect(), n, x.device())?;
+        Ok(x.reshape((n * n, l_a, l_b))?.index_select(&rows, 0)?)
+    }
 }
 
 #[cfg(test)]

@@ -5,4 +5,5 @@ pub mod classifier;
 pub mod hemis;
 pub mod resnet;
 pub mod text_cnn;
+pub mod tienet;
 pub mod unet;

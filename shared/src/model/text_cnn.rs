@@ -6,7 +6,7 @@ use candle_core::{DType, Module, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::batch_norm::Activation;
 use crate::nn::conv::conv_len;
 use crate::nn::{BatchNorm, Conv1d, ConvSpec};
@@ -32,6 +32,21 @@ pub struct TextCnnConfig {
 impl Default for TextCnnConfig {
     fn default() -> Self {
         Self { word_dim: 300, widths: vec![256, 512, 512] }
+    }
+}
+
+impl TextCnnConfig {
+    /// Channels of the features.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if there is no block.
+    pub fn out_channels(&self) -> Result<usize> {
+        self.widths.last().copied().ok_or_else(|| Error::Shape {
+            what: "widths of the text encoder",
+            expected: "at least one".to_owned(),
+            found: "none".to_owned(),
+        })
     }
 }
 

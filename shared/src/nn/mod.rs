@@ -14,6 +14,7 @@ pub mod cross_entropy;
 #[cfg(test)]
 pub(crate) mod gradcheck;
 pub mod linear;
+pub mod lstm;
 pub mod parameters;
 pub mod pool;
 pub mod resize;
@@ -26,6 +27,7 @@ pub use conv::{Bias, Conv1d, Conv2d, ConvSpec, ConvTranspose2d};
 pub use conv_norm::ConvNorm;
 pub use cross_entropy::cross_entropy;
 pub use linear::Linear;
+pub use lstm::{Lstm, LstmState};
 pub use parameters::Parameters;
 pub use pool::{avg_pool2d, global_average_pool, max_pool2d};
 pub use resize::{Interpolation, upsample2d};
