@@ -78,14 +78,14 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     let parameters = Parameters::new(0);
     let case = Case::new(name, &parameters)?;
-    let mut adam = Adam::new(parameters.trainable(), 1e-4, 0.0);
+    let mut adam = Adam::at_one_rate(parameters.trainable(), 1e-4, 0.0);
     answer(&json!({ "ready": env!("CARGO_PKG_VERSION") }))?;
     for line in stdin().lines() {
         line?;
         let start = Instant::now();
         let loss = case.loss()?;
         let value = loss.to_scalar::<f32>()?;
-        adam.step(&loss.backward()?)?;
+        adam.step(&loss.backward()?, 1.0)?;
         let ms = start.elapsed().as_secs_f64() * 1e3;
         answer(&json!({ "loss": value, "ms": ms }))?;
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use shared::io::weights::NamedTensor;
+use shared::model::classifier::RunningMeans;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -45,6 +46,9 @@ pub struct Progress {
     pub best_epoch: usize,
     /// That result.
     pub best_auroc: Option<f64>,
+    /// What the mutual-information estimators remember.
+    #[serde(default)]
+    pub means: RunningMeans,
     /// The resolved configuration.
     pub config: Config,
 }
@@ -120,7 +124,14 @@ mod tests {
 
     fn checkpoint() -> Checkpoint {
         let config = Config::parse("smoke", SMOKE).unwrap();
-        let progress = Progress { epoch: 3, step: 42, best_epoch: 2, best_auroc: Some(0.75), config };
+        let progress = Progress {
+            epoch: 3,
+            step: 42,
+            best_epoch: 2,
+            best_auroc: Some(0.75),
+            means: RunningMeans::default(),
+            config,
+        };
         let tensor = NamedTensor { shape: vec![2, 1], data: vec![0.5, -1.0] };
         Checkpoint { progress, tensors: BTreeMap::from([("param.w".to_owned(), tensor)]) }
     }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use shared::model::classifier::CrossModalConfig;
+use shared::model::classifier::{CrossModalConfig, LossWeights};
 use shared::model::resnet::ResNetConfig;
+use shared::model::tienet::TieNetConfig;
 use shared::prep::image::Preprocessing;
 
 use crate::data::{Augment, ImageSource, ReportSource};
@@ -30,12 +31,15 @@ pub struct Config {
     pub preprocessing: Preprocessing,
     /// The image path.
     pub image: ResNetConfig,
-    /// What trains with the image path; used by `cmim` alone.
+    /// Report path, joint embedding and critics; used by `cmim`, `joint` and, for its text encoder, `text`.
     #[serde(default)]
     pub cross_modal: CrossModalConfig,
     /// Weights of the losses; used by `cmim` alone.
     #[serde(default)]
-    pub loss: LossConfig,
+    pub loss: LossWeights,
+    /// What writes and reads captions; used by `tienet` alone.
+    #[serde(default)]
+    pub tienet: TieNetConfig,
     /// Optimization.
     pub training: TrainingConfig,
     /// Variation of the training images.
@@ -43,27 +47,79 @@ pub struct Config {
     pub augment: Augment,
 }
 
-/// What is trained.
+/// What is trained, and what it sees at test time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Images with reports, tied by the mutual-information losses.
+    /// Images with reports, tied by the mutual-information losses; the image alone at test.
     Cmim,
     /// Images alone.
     ResNet,
+    /// An image network that writes a report and reads it; the image alone at test.
+    TieNet,
+    /// Image and report, both at test too: the ceiling.
+    Joint,
+    /// The report alone.
+    Text,
+    /// Images, with place and severity of every finding known in training; the image alone at test. Generated data only.
+    Oracle,
+}
+
+impl Method {
+    /// Whether training needs reports.
+    pub fn reads_reports(self) -> bool {
+        matches!(self, Self::Cmim | Self::TieNet | Self::Joint | Self::Text)
+    }
+
+    /// Whether the image's own path alone gives the answer, which is what the page runs.
+    pub fn answers_from_image_path(self) -> bool {
+        matches!(self, Self::Cmim | Self::ResNet | Self::Oracle)
+    }
+
+    /// Whether the answer needs a report.
+    pub fn needs_report_at_test(self) -> bool {
+        matches!(self, Self::Joint | Self::Text)
+    }
+
+    /// Name as in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cmim => "cmim",
+            Self::ResNet => "resnet",
+            Self::TieNet => "tienet",
+            Self::Joint => "joint",
+            Self::Text => "text",
+            Self::Oracle => "oracle",
+        }
+    }
 }
 
 /// Images and reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Where images come from; `--data` on the command line replaces them.
+    /// Where studies come from; `--data` on the command line replaces them.
     pub images: Vec<ImageSource>,
-    /// Where reports come from; `--reports` on the command line replaces them.
+    /// Studies for validation. With them or [`Self::test`], [`Self::images`] are all for training; without, they are
+    /// split 70/10/20 by patient.
+    pub validation: Vec<ImageSource>,
+    /// Studies for test.
+    pub test: Vec<ImageSource>,
+    /// Reports for studies without one of their own, matched by finding set; `--reports` replaces them.
     pub reports: Vec<ReportSource>,
-    /// Seed of the split by patient.
+    /// Whose report a study is trained with.
+    pub pairing: Pairing,
+    /// Of how many training studies, drawn at random, the labels are used; absent: of all.
+    pub labelled: Option<usize>,
+    /// Of how many training studies, drawn at random, the reports are used; absent: of all.
+    pub paired: Option<usize>,
+    /// Whether training studies without labels get those that their reports tell, by rules.
+    pub labels_from_reports: bool,
+    /// Seed of the split by patient and of the two draws above.
     pub split_seed: u64,
-    /// A word enters the vocabulary if it occurs so often in the reports.
+    /// A table `image,patient,part` that says which image is for what, instead of a split by seed.
+    pub split: Option<PathBuf>,
+    /// A word enters the vocabulary if it occurs so often in the training reports.
     pub min_word_count: usize,
     /// A file of GloVe vectors, which then stay as they are. Without one the vectors are learned.
     pub word_vectors: Option<PathBuf>,
@@ -71,32 +127,37 @@ pub struct DataConfig {
     pub image_weights: Option<PathBuf>,
 }
 
-/// Weights of the losses beside the image path's own.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// `λ_ll`: local image features against local report features.
-    pub lambda_ll: f64,
-    /// `λ_lg`: local image features against the global features of both.
-    pub lambda_lg: f64,
-    /// Findings predicted from image and report together.
-    pub lambda_joint: f64,
-}
-
-impl Default for LossConfig {
-    fn default() -> Self {
-        Self { lambda_ll: 0.1, lambda_lg: 0.1, lambda_joint: 0.5 }
-    }
+/// Whose report a study is trained with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pairing {
+    /// Its own, or where it has none one of the same finding set.
+    #[default]
+    Own,
+    /// Another patient's: the control that tells pairing from regularisation.
+    Shuffled,
 }
 
 /// Optimization.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Images per step.
+    /// Labelled images per step.
     pub batch_size: usize,
+    /// Unlabelled images per step beside them, as far as there are any; absent: as many.
+    #[serde(default)]
+    pub unlabelled_per_step: Option<usize>,
     /// Learning rate of Adam; 1e-4 in the paper.
     pub learning_rate: f64,
+    /// Learning rate of the critics, where it is another.
+    #[serde(default)]
+    pub critic_learning_rate: Option<f64>,
+    /// How the learning rate falls.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Whether the gradient of the mutual-information losses is scaled down where it is longer than the other losses'.
+    #[serde(default)]
+    pub scale_gradient: bool,
     /// Decoupled weight decay.
     #[serde(default)]
     pub weight_decay: f64,
@@ -104,11 +165,29 @@ pub struct TrainingConfig {
     pub max_epochs: usize,
     /// Passes without a better validation result after which training stops.
     pub patience: usize,
+    /// Passes between checkpoints.
+    #[serde(default = "every_epoch")]
+    pub checkpoint_every: usize,
     /// Share of the old weights in the running average that is validated and kept, per step; 0 for no average.
     #[serde(default)]
     pub average_decay: f64,
     /// Largest weight of a positive against a negative in the loss; 1 for no re-balancing.
     pub max_positive_weight: f64,
+}
+
+fn every_epoch() -> usize {
+    1
+}
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// As half a cosine, to zero after the last epoch.
+    Cosine,
 }
 
 impl Config {
@@ -155,6 +234,8 @@ impl Config {
         }
         let t = &self.training;
         let l = &self.loss;
+        let (clip, penalty) = (self.cross_modal.score_clip.unwrap_or(1.0), self.cross_modal.score_penalty);
+        let critic_rate = t.critic_learning_rate.unwrap_or(t.learning_rate);
         for (name, value, valid, expected) in [
             ("training.batch_size", t.batch_size as f64, t.batch_size >= 2, "at least 2"),
             ("training.max_epochs", t.max_epochs as f64, t.max_epochs >= 1, "at least 1"),
@@ -165,7 +246,12 @@ impl Config {
             ("training.max_positive_weight", t.max_positive_weight, t.max_positive_weight >= 1.0, "at least 1"),
             ("loss.lambda_ll", l.lambda_ll, l.lambda_ll >= 0.0, "0 or more"),
             ("loss.lambda_lg", l.lambda_lg, l.lambda_lg >= 0.0, "0 or more"),
+            ("loss.lambda_gg", l.lambda_gg, l.lambda_gg >= 0.0, "0 or more"),
             ("loss.lambda_joint", l.lambda_joint, l.lambda_joint >= 0.0, "0 or more"),
+            ("cross_modal.score_clip", clip, clip > 0.0, "above 0"),
+            ("cross_modal.score_penalty", penalty, penalty >= 0.0, "0 or more"),
+            ("training.critic_learning_rate", critic_rate, critic_rate > 0.0 && critic_rate <= 1.0, "0 to 1"),
+            ("training.checkpoint_every", t.checkpoint_every as f64, t.checkpoint_every >= 1, "at least 1"),
         ] {
             if !valid || !value.is_finite() {
                 return Err(format!("{name} is {value}, expected {expected}"));
@@ -201,5 +287,6 @@ mod tests {
         assert!(error("learning_rate = 1e-3", "learning_rate = 0.0").contains("training.learning_rate is 0"));
         assert!(error("depth = 18", "depth = 19").contains("19 is not 18, 34 or 50"));
         assert!(error("phantom:xray", "phantom:knee").contains("knee"));
+        assert!(error("[training]", "[loss]\nlambda_ll = -0.5\n[training]").contains("loss.lambda_ll is -0.5"));
     }
 }

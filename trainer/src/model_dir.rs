@@ -17,6 +17,13 @@ pub const WEIGHTS: &str = "model.safetensors";
 /// Name of the table that says which image was for training, validation and test.
 pub const SPLIT: &str = "split.csv";
 
+/// Name of the resolved configuration.
+pub const CONFIG: &str = "config.toml";
+/// Name of the tokenizer, for methods that read reports.
+pub const TOKENIZER: &str = "tokenizer.json";
+/// Name of the weights of the whole model, for methods that are more than an image path.
+pub const WHOLE_WEIGHTS: &str = "whole.safetensors";
+
 /// A trained model as it lies in its folder.
 pub struct ModelDir {
     /// The folder.

@@ -21,41 +21,63 @@ pub struct Moments {
     pub second: Vec<f32>,
 }
 
+/// A variable that [`Adam`] changes.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub var: Var,
+    /// Its learning rate.
+    pub learning_rate: f64,
+}
+
 /// Adam over named f32 variables.
 ///
 /// Source: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1; decay as in Loshchilov and Hutter 2019, arXiv 1711.05101,
 /// on tensors of two or more dimensions only.
 #[derive(Debug)]
 pub struct Adam {
-    vars: Vec<(String, Var)>,
+    vars: Vec<Trained>,
     moments: BTreeMap<String, Moments>,
     step: usize,
-    learning_rate: f64,
     weight_decay: f64,
 }
 
 impl Adam {
     /// Moments start at zero.
-    pub fn new(vars: Vec<(String, Var)>, learning_rate: f64, weight_decay: f64) -> Self {
+    pub fn new(vars: Vec<Trained>, weight_decay: f64) -> Self {
         let zero = |var: &Var| Moments { first: vec![0.0; var.elem_count()], second: vec![0.0; var.elem_count()] };
-        let moments = vars.iter().map(|(name, var)| (name.clone(), zero(var))).collect();
-        Self { vars, moments, step: 0, learning_rate, weight_decay }
+        let moments = vars.iter().map(|Trained { name, var, .. }| (name.clone(), zero(var))).collect();
+        Self { vars, moments, step: 0, weight_decay }
     }
 
-    /// Moves every variable that has a gradient.
+    /// All variables at one learning rate.
+    pub fn at_one_rate(vars: Vec<(String, Var)>, learning_rate: f64, weight_decay: f64) -> Self {
+        let vars = vars.into_iter().map(|(name, var)| Trained { name, var, learning_rate }).collect();
+        Self::new(vars, weight_decay)
+    }
+
+    /// The variables.
+    pub fn vars(&self) -> &[Trained] {
+        &self.vars
+    }
+
+    /// Moves every variable that has a gradient, at `share` of its learning rate.
     ///
     /// # Errors
     ///
     /// Those of the tensor library.
-    pub fn step(&mut self, grads: &GradStore) -> Result<()> {
+    pub fn step(&mut self, grads: &GradStore, share: f64) -> Result<()> {
         self.step += 1;
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let (correction1, correction2) = (1.0 - BETA1.powi(step), 1.0 - BETA2.powi(step));
-        let rate = (self.learning_rate / correction1) as f32;
         let root = (1.0 / correction2.sqrt()) as f32;
-        for (name, var) in &self.vars {
+        for Trained { name, var, learning_rate } in &self.vars {
+            let learning_rate = learning_rate * share;
+            let rate = (learning_rate / correction1) as f32;
             let (Some(grad), Some(moments)) = (grads.get(var), self.moments.get_mut(name)) else { continue };
-            let decay = if var.rank() >= 2 { (self.learning_rate * self.weight_decay) as f32 } else { 0.0 };
+            let decay = if var.rank() >= 2 { (learning_rate * self.weight_decay) as f32 } else { 0.0 };
             let update = Update { moments: Mutex::new(moments), decay, rate, root };
             var.as_tensor().inplace_op2(&grad.contiguous()?, &update)?;
         }
@@ -121,10 +143,10 @@ mod tests {
     #[test]
     fn equals_the_formula_over_three_steps() -> Result<()> {
         let var = Var::new(&[1.0f32, -2.0], &Device::Cpu)?;
-        let mut adam = Adam::new(vec![("w".to_owned(), var.clone())], 0.1, 0.0);
+        let mut adam = Adam::at_one_rate(vec![("w".to_owned(), var.clone())], 0.1, 0.0);
         let (mut w, mut m, mut v) = ([1.0f64, -2.0], [0.0; 2], [0.0; 2]);
         for t in 1..=3 {
-            adam.step(&var.sqr()?.sum_all()?.backward()?)?;
+            adam.step(&var.sqr()?.sum_all()?.backward()?, 1.0)?;
             for i in 0..2 {
                 let g = 2.0 * w[i];
                 m[i] = 0.9 * m[i] + 0.1 * g;
@@ -142,8 +164,8 @@ mod tests {
     fn vectors_are_not_decayed() -> Result<()> {
         let (matrix, vector) = (Var::new(&[[1f32]], &Device::Cpu)?, Var::new(&[1f32], &Device::Cpu)?);
         let vars = vec![("m".to_owned(), matrix.clone()), ("v".to_owned(), vector.clone())];
-        let mut adam = Adam::new(vars, 0.1, 0.5);
-        adam.step(&(matrix.sum_all()? + vector.sum_all()?)?.backward()?)?;
+        let mut adam = Adam::at_one_rate(vars, 0.1, 0.5);
+        adam.step(&(matrix.sum_all()? + vector.sum_all()?)?.backward()?, 1.0)?;
         // A first step is as long as the learning rate; the decay comes on top.
         assert!((vector.to_vec1::<f32>()?[0] - 0.9).abs() < 1e-6);
         assert!((matrix.to_vec2::<f32>()?[0][0] - 0.85).abs() < 1e-6);

@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use trainer::config::{Config, SMOKE};
 use trainer::data::{ImageSource, ReportSource};
+use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
 use trainer::train::{EpochRecord, Observer, Options, Start, train};
 
 use super::print;
@@ -60,15 +61,21 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         twin: args.twin.clone(),
         command: command_line(),
     };
-    let card = train(&config, &options, &mut Terminal::new())?;
+    let outcome = train(&config, &options, &mut Terminal::new())?;
     let out = args.out.display();
-    match card.evaluation.and_then(|e| e.macro_auroc.map(|auroc| (auroc, e.macro_findings.len(), e.n))) {
-        Some((auroc, findings, n)) => print(&format!(
-            "{out}: test macro AUC {:.3} ({:.3} to {:.3}) over {findings} findings, {n} images",
-            auroc.value, auroc.lo, auroc.hi
-        )),
-        None => print(&format!("{out}: done; no finding has the 20 test images a macro AUC needs")),
+    let measured = EvaluationReport::new(&outcome.test, CARD_MIN_POSITIVES);
+    match (measured.macro_auroc, measured.lo, measured.hi) {
+        (Some(value), Some(lo), Some(hi)) => print(&format!(
+            "{out}: test macro AUC {value:.3} ({lo:.3} to {hi:.3}) over {} findings, {} images",
+            measured.macro_findings.len(),
+            measured.n
+        ))?,
+        _ => print(&format!("{out}: done; no finding has the {CARD_MIN_POSITIVES} test images a macro AUC needs"))?,
     }
+    if let Some(with) = outcome.test_with_reports.and_then(|scored| scored.macro_auroc(CARD_MIN_POSITIVES)) {
+        print(&format!("{out}: with the reports at hand too {with:.3}"))?;
+    }
+    Ok(())
 }
 
 /// The command that makes this model: as it was given, without the program's folder and without `--resume`, which
@@ -115,9 +122,12 @@ impl Observer for Terminal {
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        let mut parts = vec![format!("epoch {:>3}", record.epoch), format!("loss {:.4}", record.loss_findings)];
-        if let (Some(ll), Some(lg)) = (record.loss_ll, record.loss_lg) {
-            parts.push(format!("L_ll {ll:.4}  L_lg {lg:.4}"));
+        let mut parts = vec![format!("epoch {:>3}", record.epoch), format!("loss {:.4}", record.loss)];
+        for (name, loss) in &record.losses {
+            parts.push(match record.held_out.get(name) {
+                Some(held_out) => format!("{name} {loss:.4} ({held_out:.4} on validation)"),
+                None => format!("{name} {loss:.4}"),
+            });
         }
         parts.push(match record.validation_auroc {
             Some(auroc) => format!("validation AUC {auroc:.4}"),

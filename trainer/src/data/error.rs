@@ -150,6 +150,17 @@ pub enum DataError {
         /// The forms that are known.
         known: &'static str,
     },
+    /// An image of which nobody knows where its findings are.
+    #[error("image `{0}`: the method `oracle` needs the place of every finding, which only generated images have")]
+    NoPlaces(String),
+    /// Too many images that cannot be read.
+    #[error("{} of {n} images cannot be read, more than one in a hundred: {}", errors.len(), first_five(errors))]
+    UnreadableImages {
+        /// How many images there are.
+        n: usize,
+        /// What is wrong with each.
+        errors: Vec<String>,
+    },
     /// Sources for different parts that share a patient.
     #[error("patient {patient} is in the {first} and in the {second} images: what is learned must not be tested on")]
     PatientInTwoParts {

@@ -5,6 +5,7 @@
 
 pub mod augment;
 pub mod error;
+pub mod labeler;
 pub mod nih;
 pub mod openi;
 pub mod pairs;
@@ -12,6 +13,7 @@ pub mod phantom;
 pub mod report;
 pub mod source;
 pub mod split;
+mod store;
 mod table;
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ pub use pairs::{PairKey, Pairs};
 pub use report::{LeftOut, Report, Reports};
 pub use source::{ImageSource, PhantomSource, ReportSource};
 pub use split::{Part, Split};
+use store::Store;
 
 /// An image and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,35 +63,56 @@ pub enum Origin {
     },
 }
 
-/// Images of several sources, decoded and reduced to the model's size, all in memory.
-#[derive(Debug, Clone)]
+/// Images of several sources, decoded and reduced to the model's size, in a temporary file.
+#[derive(Debug)]
 pub struct Dataset {
     /// What is known of each image.
     pub studies: Vec<Study>,
     /// Images that an earlier source already had, left out.
     pub n_repeated: usize,
+    /// Images that could not be read, left out: what is wrong with each.
+    pub unreadable: Vec<String>,
     size: usize,
-    /// `[N, size, size]` in `0..=1`.
-    squares: Vec<f32>,
+    store: Store,
 }
 
+/// Share of unreadable images that is put up with.
+const MAX_UNREADABLE: f64 = 0.01;
+
 impl Dataset {
-    /// Lists all sources and reads every image, on all cores. Takes `4 · size²` bytes of memory an image.
+    /// Lists all sources and reads every image, on all cores. Takes `4 · size²` bytes of disk an image, and next to no
+    /// memory.
     ///
     /// # Errors
     ///
-    /// [`DataError`]: whatever is wrong with a table, a missing or unreadable image, preprocessing that makes no sense,
-    /// no source.
+    /// [`DataError`]: whatever is wrong with a table, a missing image, unreadable images if they are more than one in a
+    /// hundred, preprocessing that makes no sense, no source.
     pub fn load(sources: &[ImageSource], prep: &Preprocessing) -> Result<Self> {
         prep.check()?;
-        let (studies, n_repeated) = union(sources)?;
-        let area = prep.size * prep.size;
-        let mut squares = vec![0.0; studies.len() * area];
-        squares.par_chunks_exact_mut(area).zip(&studies).try_for_each(|(square, study)| {
-            square.copy_from_slice(&prep.square(&study.radiograph(prep.size)?));
-            Ok::<_, DataError>(())
-        })?;
-        Ok(Self { studies, n_repeated, size: prep.size, squares })
+        let (listed, n_repeated) = union(sources)?;
+        let store = Store::new(prep.size * prep.size)?;
+        let read = |(index, study): (usize, &Study)| match study.radiograph(prep.size) {
+            Ok(image) => store.write(index, &prep.square(&image)).map(|()| None),
+            Err(error) => Ok(Some(error)),
+        };
+        let errors = listed.par_iter().enumerate().map(read).collect::<Result<Vec<Option<DataError>>>>()?;
+        let mut studies = Vec::with_capacity(listed.len());
+        let mut unreadable = Vec::new();
+        for (index, (study, error)) in listed.into_iter().zip(errors).enumerate() {
+            if let Some(error) = error {
+                unreadable.push(error.to_string());
+                continue;
+            }
+            if !unreadable.is_empty() {
+                store.write(studies.len(), &store.read(index)?)?;
+            }
+            studies.push(study);
+        }
+        let n = studies.len() + unreadable.len();
+        if unreadable.len() as f64 > MAX_UNREADABLE * n as f64 {
+            return Err(DataError::UnreadableImages { n, errors: unreadable });
+        }
+        Ok(Self { studies, n_repeated, unreadable, size: prep.size, store })
     }
 
     /// How many images there are.
@@ -107,9 +131,12 @@ impl Dataset {
     }
 
     /// An image, `[size, size]` row by row, in `0..=1`.
-    pub fn square(&self, index: usize) -> &[f32] {
-        let area = self.size * self.size;
-        &self.squares[index * area..][..area]
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Read`] if the temporary file cannot be read.
+    pub fn square(&self, index: usize) -> Result<Vec<f32>> {
+        self.store.read(index)
     }
 }
 
@@ -209,7 +236,7 @@ mod tests {
         let second = folder(204, &["b.png,2,No Finding", "c.png,1,Hernia"]);
         let data = Dataset::load(&[nih(&first), nih(&second)], &PREP).unwrap();
         assert_eq!((data.len(), data.n_repeated), (3, 1));
-        let greys: Vec<f32> = (0..3).map(|i| data.square(i)[0]).collect();
+        let greys: Vec<f32> = (0..3).map(|i| data.square(i).unwrap()[0]).collect();
         assert!(greys.iter().zip([0.2, 0.2, 0.8]).all(|(a, b)| (a - b).abs() < 1e-4), "{greys:?}");
         assert_eq!(data.studies.iter().map(|study| study.source).collect::<Vec<_>>(), [0, 0, 1]);
         // One patient over both sources: one part.
@@ -234,12 +261,27 @@ mod tests {
     }
 
     #[test]
+    fn one_unreadable_image_in_a_hundred_is_left_out_and_named() {
+        let rows: Vec<String> = (0..120).map(|i| format!("{i:03}.png,{i},Mass")).collect();
+        let dir = folder(51, &rows.iter().map(String::as_str).collect::<Vec<_>>());
+        std::fs::write(dir.path().join("images/007.png"), b"\x89PNG\r\n\x1a\nrest").unwrap();
+        let white = image::GrayImage::from_pixel(16, 16, image::Luma([255]));
+        white.save(dir.path().join("images/119.png")).unwrap();
+        let data = Dataset::load(&[nih(&dir)], &PREP).unwrap();
+        assert_eq!((data.len(), data.unreadable.len()), (119, 1));
+        assert!(data.unreadable[0].contains("007.png"), "{:?}", data.unreadable);
+        // The images after it still belong to their studies.
+        assert_eq!((data.studies[118].image.as_str(), data.square(118).unwrap()[0]), ("119.png", 1.0));
+        assert!(data.square(6).unwrap()[0] < 0.3);
+    }
+
+    #[test]
     fn phantoms_load_like_files() {
         let source = PhantomSource { n: 20, seed: 3, ..PhantomSource::PLAIN };
         let dir = folder(0, &["a.png,1,Mass"]);
         let data = Dataset::load(&[ImageSource::Phantom(source), nih(&dir)], &PREP).unwrap();
         assert_eq!((data.len(), data.size()), (21, 8));
-        assert_eq!(data.square(4), PREP.square(&phantom::xray(&source, 4, 8).image));
+        assert_eq!(data.square(4).unwrap(), PREP.square(&phantom::xray(&source, 4, 8).image));
         let reports = Reports::load(&[ReportSource::Phantom(source)]).unwrap().reports;
         assert_eq!(Some(reports[4].findings), data.studies[4].findings);
         assert_eq!(Pairs::new(&reports).n_with_partner(data.studies[..20].iter().map(Study::known_findings)), 20);

@@ -1,10 +1,12 @@
-//! Label-matched pairs: an image and a report of different people that carry the same finding set.
+//! Pairs of an image and a report, and which of them may serve as negatives of each other.
 //!
-//! Such a pair is no examination of one patient; whatever is trained with it must say so.
+//! A study's own report is of the same examination. A label-matched report is of another person with the same finding
+//! set: no examination of one patient, and whatever is trained with it must say so.
 
 use std::collections::HashMap;
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 use shared::FindingSet;
 
 use super::report::Report;
@@ -14,9 +16,7 @@ use super::report::Report;
 pub struct Pairs {
     /// Reports of each finding set, as positions in the list of reports.
     by_findings: HashMap<FindingSet, Vec<usize>>,
-    /// For each report the number of its text.
-    text_groups: Vec<usize>,
-    n_texts: usize,
+    n: usize,
 }
 
 /// What decides whether two samples of a batch may serve as negatives of each other.
@@ -24,17 +24,18 @@ pub struct Pairs {
 pub struct PairKey {
     /// Whose image it is.
     pub patient: u32,
-    /// The finding set that image and report have in common.
-    pub findings: FindingSet,
-    /// [`Pairs::text_group`] of the report.
+    /// For a label-matched pair the finding set that image and report have in common.
+    pub matched: Option<FindingSet>,
+    /// [`text_groups`] of the report.
     pub text_group: usize,
 }
 
 impl PairKey {
-    /// Whether the report of one could not as well be the report of the other: another patient, another finding set and
-    /// another text.
+    /// Whether the report of one could not as well be the report of the other: another patient, another text and, where
+    /// both were matched by them, other findings.
     pub fn is_negative_of(&self, other: &Self) -> bool {
-        self.patient != other.patient && self.findings != other.findings && self.text_group != other.text_group
+        let alike = self.matched.is_some() && self.matched == other.matched;
+        self.patient != other.patient && self.text_group != other.text_group && !alike
     }
 }
 
@@ -43,18 +44,42 @@ pub fn negatives(keys: &[PairKey]) -> Vec<bool> {
     keys.iter().flat_map(|a| keys.iter().map(|b| a.is_negative_of(b))).collect()
 }
 
+/// A number for each text: those that differ only in case, punctuation or spacing have the same.
+pub fn text_groups<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    texts
+        .into_iter()
+        .map(|text| {
+            let next = numbers.len();
+            *numbers.entry(normalized(text)).or_insert(next)
+        })
+        .collect()
+}
+
+/// Each of `owners` with another one's position, no one twice, so that as few as possible stay with one patient: which
+/// report goes with which image when reports are shuffled.
+pub fn shuffled(owners: &[u32], rng: &mut impl Rng) -> Vec<usize> {
+    let n = owners.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(rng);
+    let same = |step: usize| (0..n).filter(|&k| owners[order[k]] == owners[order[(k + step) % n]]).count();
+    // A handful of rotations always holds one that parts every patient from his own report, if there is one.
+    let step = (1..n.min(16)).min_by_key(|&step| same(step)).unwrap_or(0);
+    let mut partner = vec![0; n];
+    for k in 0..n {
+        partner[order[k]] = order[(k + step) % n];
+    }
+    partner
+}
+
 impl Pairs {
-    /// Groups the reports by finding set, and by text.
+    /// Groups the reports by finding set.
     pub fn new(reports: &[Report]) -> Self {
         let mut by_findings: HashMap<FindingSet, Vec<usize>> = HashMap::new();
-        let mut texts: HashMap<String, usize> = HashMap::new();
-        let mut text_groups = Vec::with_capacity(reports.len());
         for (i, report) in reports.iter().enumerate() {
             by_findings.entry(report.findings).or_default().push(i);
-            let next = texts.len();
-            text_groups.push(*texts.entry(normalized(&report.text)).or_insert(next));
         }
-        Self { by_findings, text_groups, n_texts: texts.len() }
+        Self { by_findings, n: reports.len() }
     }
 
     /// The reports with exactly these findings, as positions in the list.
@@ -70,17 +95,7 @@ impl Pairs {
 
     /// Any report, all equally likely: the control that shows what matching is worth. `None` if there are no reports.
     pub fn draw_unmatched(&self, rng: &mut impl Rng) -> Option<usize> {
-        (!self.text_groups.is_empty()).then(|| rng.random_range(0..self.text_groups.len()))
-    }
-
-    /// The number of a report's text: reports whose texts differ only in case, punctuation or spacing have the same.
-    pub fn text_group(&self, report: usize) -> usize {
-        self.text_groups[report]
-    }
-
-    /// How many different texts there are.
-    pub fn n_texts(&self) -> usize {
-        self.n_texts
+        (self.n > 0).then(|| rng.random_range(0..self.n))
     }
 
     /// How many of the images have at least one report to be paired with.
@@ -145,22 +160,33 @@ mod tests {
 
     #[test]
     fn texts_that_read_alike_are_one() {
-        let pairs = Pairs::new(&reports());
-        assert_eq!(pairs.text_group(0), pairs.text_group(2));
-        assert_ne!(pairs.text_group(0), pairs.text_group(1));
-        assert_eq!(pairs.n_texts(), 3);
+        assert_eq!(text_groups(["Normal chest.", "A mass.", "normal  CHEST"]), [0, 1, 0]);
     }
 
     #[test]
-    fn negatives_differ_in_patient_findings_and_text() {
+    fn a_shuffled_report_is_another_patients() {
+        let owners: Vec<u32> = (0..50).map(|i| i / 2).collect();
+        let partners = shuffled(&owners, &mut ChaCha8Rng::seed_from_u64(1));
+        assert!(partners.iter().enumerate().all(|(i, &partner)| owners[i] != owners[partner]));
+        let mut sorted = partners.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+        assert_eq!(shuffled(&[1], &mut ChaCha8Rng::seed_from_u64(1)), [0]);
+        assert!(shuffled(&[], &mut ChaCha8Rng::seed_from_u64(1)).is_empty());
+    }
+
+    #[test]
+    fn negatives_differ_in_patient_and_text_and_matched_ones_in_findings() {
         let mass: FindingSet = [Finding::Mass].into_iter().collect();
-        let key = |patient, findings, text_group| PairKey { patient, findings, text_group };
-        let base = key(1, mass, 0);
-        assert!(base.is_negative_of(&key(2, FindingSet::default(), 1)));
-        assert!(!base.is_negative_of(&key(1, FindingSet::default(), 1)));
-        assert!(!base.is_negative_of(&key(2, mass, 1)));
-        assert!(!base.is_negative_of(&key(2, FindingSet::default(), 0)));
-        let mask = negatives(&[base, key(2, FindingSet::default(), 1), key(3, mass, 2)]);
+        let key = |patient, matched, text_group| PairKey { patient, matched, text_group };
+        let base = key(1, Some(mass), 0);
+        assert!(base.is_negative_of(&key(2, Some(FindingSet::default()), 1)));
+        assert!(!base.is_negative_of(&key(1, Some(FindingSet::default()), 1)));
+        assert!(!base.is_negative_of(&key(2, Some(mass), 1)));
+        assert!(!base.is_negative_of(&key(2, Some(FindingSet::default()), 0)));
+        assert!(key(1, None, 0).is_negative_of(&key(2, None, 1)));
+        assert!(base.is_negative_of(&key(2, None, 1)));
+        let mask = negatives(&[base, key(2, Some(FindingSet::default()), 1), key(3, Some(mass), 2)]);
         assert_eq!(mask, [false, true, false, true, false, true, false, true, false]);
     }
 }

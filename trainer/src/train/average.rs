@@ -1,34 +1,31 @@
-//! Running average of the image path's weights: what is validated and kept.
+//! Running average of the weights: what is validated and kept.
 
-use candle_core::{DType, Device, Tensor};
-use shared::finding::Finding;
-use shared::model::classifier::IMAGE_PREFIX;
-use shared::model::resnet::{ImageClassifier, ResNetConfig};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result as TensorResult, bail};
+use rayon::prelude::*;
 use shared::nn::Parameters;
 
+use super::model::Model;
+use crate::config::Config;
 use crate::error::Result;
 
-/// A second image path that follows the trained one.
+/// A second model that follows the trained one.
 pub(super) struct Average {
     decay: f64,
     /// Its variables, under the same names as the trained ones.
     pub(super) parameters: Parameters,
-    /// The image path on them.
-    pub(super) image: ImageClassifier,
+    /// The model on them.
+    pub(super) model: Model,
 }
 
 impl Average {
-    /// Starts as a copy of the trained image path.
-    pub(super) fn new(decay: f64, config: &ResNetConfig, trained: &Parameters) -> Result<Self> {
+    /// Starts as a copy of the trained variables.
+    pub(super) fn new(config: &Config, vocabulary: usize, trained: &Parameters) -> Result<Self> {
         let parameters = Parameters::new(0);
         for (name, var) in trained.all() {
-            if is_image(&name) {
-                parameters.set(&name, var.as_tensor())?;
-            }
+            parameters.set(&name, var.as_tensor())?;
         }
-        let vb = parameters.builder(DType::F32, &Device::Cpu).pp(IMAGE_PREFIX);
-        let image = ImageClassifier::new(config, Finding::COUNT, &vb)?;
-        Ok(Self { decay, parameters, image })
+        let model = Model::new(config, vocabulary, &parameters)?;
+        Ok(Self { decay: config.training.average_decay, parameters, model })
     }
 
     /// Moves towards the trained weights after step `step`, from 1; early on faster, so that the start is soon forgotten.
@@ -37,20 +34,35 @@ impl Average {
         let decay = self.decay.min((1 + step) as f64 / (10 + step) as f64);
         let trained = trained.all();
         for (name, var) in self.parameters.all() {
-            let value = trained[&name].as_detached_tensor();
-            let is_statistic = name.contains("running_");
-            let value: Tensor = if is_statistic || self.decay == 0.0 {
-                value
-            } else {
-                ((var.as_detached_tensor() * decay)? + (value * (1.0 - decay))?)?
-            };
-            var.set(&value)?;
+            let keep = if name.contains("running_") { 0.0 } else { decay as f32 };
+            var.as_tensor().inplace_op2(trained[&name].as_tensor(), &Blend { keep })?;
         }
         Ok(())
     }
 }
 
-/// Whether a variable belongs to the image path.
-fn is_image(name: &str) -> bool {
-    name.strip_prefix(IMAGE_PREFIX).is_some_and(|rest| rest.starts_with('.'))
+/// `a = keep · a + (1 - keep) · b`, in place.
+struct Blend {
+    keep: f32,
+}
+
+impl InplaceOp2 for Blend {
+    fn name(&self) -> &'static str {
+        "blend"
+    }
+
+    fn cpu_fwd(&self, a: &mut CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> TensorResult<()> {
+        let (Some((a_start, a_end)), Some((b_start, b_end))) = (al.contiguous_offsets(), bl.contiguous_offsets())
+        else {
+            bail!("a variable and its average must be contiguous");
+        };
+        let CpuStorage::F32(a) = a else { bail!("only f32 variables are averaged") };
+        let b = &b.as_slice::<f32>()?[b_start..b_end];
+        a[a_start..a_end]
+            .par_iter_mut()
+            .zip(b)
+            .with_min_len(1 << 16)
+            .for_each(|(a, b)| *a = self.keep * *a + (1.0 - self.keep) * b);
+        Ok(())
+    }
 }

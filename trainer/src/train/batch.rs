@@ -1,28 +1,33 @@
-//! Batches: varied images, their targets, and for each image with a matching report that report.
+//! Batches: varied images, their targets, and for each image with a report that report.
 
 use candle_core::{Device, Tensor};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
+use shared::FindingSet;
 use shared::finding::Finding;
 use shared::prep::image::Preprocessing;
 use shared::prep::report::TokenBatch;
 
-use crate::config::Config;
+use super::reports::ReportData;
+use crate::config::{Config, Method};
 use crate::data::augment::augment;
-use crate::data::{Dataset, PairKey, Pairs};
+use crate::data::{DataError, Dataset, Origin, phantom};
 use crate::error::Result;
 
 /// Streams of random numbers of one run, so that what one part draws does not move another's draws.
 #[derive(Clone, Copy)]
 pub(super) enum Stream {
-    /// Order of the images.
+    /// Order of the labelled images.
     Order,
+    /// Which unlabelled images.
+    Unlabelled,
     /// Variation of one image.
     Image(u32),
-    /// Partners and sampled locations.
-    Reports,
+    /// Label-matched partners of a step.
+    Partners(usize),
+    /// Sampled locations.
+    Locations,
 }
 
 /// The generator of a stream in an epoch: a function of the seed alone, so that a resumed run draws the same.
@@ -30,41 +35,68 @@ pub(super) fn generator(seed: u64, epoch: usize, stream: Stream) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let lane = match stream {
         Stream::Order => 0,
-        Stream::Reports => 1,
-        Stream::Image(index) => 2 + u64::from(index),
+        Stream::Locations => 1,
+        Stream::Unlabelled => 2,
+        Stream::Image(index) => 3 + u64::from(index),
+        Stream::Partners(step) => (1 << 33) + step as u64,
     };
     rng.set_stream((epoch as u64) << 34 | lane);
     rng
 }
 
-/// The training images of an epoch in random order, in batches; a last one of a single image is left out, since batch
-/// norm cannot train on it.
-pub(super) fn batches(train: &[usize], config: &Config, epoch: usize) -> Vec<Vec<usize>> {
-    let mut order = train.to_vec();
-    order.shuffle(&mut generator(config.seed, epoch, Stream::Order));
-    order.chunks(config.training.batch_size).filter(|batch| batch.len() > 1).map(<[usize]>::to_vec).collect()
+/// What is drawn once for a run, by the seed of its split, so that methods compared with each other share it.
+#[derive(Clone, Copy)]
+pub(super) enum Draw {
+    /// Whose labels are used.
+    Labelled,
+    /// Whose reports are used.
+    Paired,
+    /// Who gets whose report.
+    Shuffle,
 }
 
-/// Network input of some images, `[N, C, size, size]`; varied where an epoch is given.
-pub(super) fn images(data: &Dataset, indices: &[usize], config: &Config, epoch: Option<usize>) -> Result<Tensor> {
-    let Preprocessing { size, channels, .. } = config.preprocessing;
-    let image_len = channels * size * size;
-    let mut input = vec![0f32; indices.len() * image_len];
-    input.par_chunks_exact_mut(image_len).zip(indices).for_each(|(input, &index)| {
-        let mut square = data.square(index).to_vec();
-        if let Some(epoch) = epoch {
-            let mut rng = generator(config.seed, epoch, Stream::Image(index as u32));
-            augment(&mut square, size, &config.augment, &mut rng);
-        }
-        input.copy_from_slice(&config.preprocessing.normalize(&square));
-    });
-    Ok(Tensor::from_vec(input, (indices.len(), channels, size, size), &Device::Cpu)?)
+impl Draw {
+    pub(super) fn generator(self, config: &Config) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.data.split_seed);
+        rng.set_stream(1 + self as u64);
+        rng
+    }
 }
 
-/// Targets of some images, `[N, K]`.
-pub(super) fn targets(data: &Dataset, indices: &[usize]) -> Result<Tensor> {
-    let targets: Vec<f32> = indices.iter().flat_map(|&i| data.studies[i].known_findings().to_targets()).collect();
-    Ok(Tensor::from_vec(targets, (indices.len(), Finding::COUNT), &Device::Cpu)?)
+/// `n` of the indices, or all, sorted.
+pub(super) fn draw(indices: &[usize], n: Option<usize>, config: &Config, what: Draw) -> Vec<usize> {
+    let mut drawn = indices.to_vec();
+    if let Some(n) = n {
+        drawn.shuffle(&mut what.generator(config));
+        drawn.truncate(n);
+        drawn.sort_unstable();
+    }
+    drawn
+}
+
+/// Everything that batches are made of.
+pub(super) struct Material<'a> {
+    pub(super) config: &'a Config,
+    pub(super) data: &'a Dataset,
+    /// The labels that may be used, by study.
+    pub(super) labels: &'a [Option<FindingSet>],
+    pub(super) reports: Option<&'a ReportData>,
+    /// Height and width of the image path's feature map.
+    pub(super) grid: usize,
+}
+
+/// One step's input.
+pub(super) struct Batch {
+    /// Positions of the studies.
+    pub(super) indices: Vec<usize>,
+    /// `[N, C, size, size]`.
+    pub(super) images: Tensor,
+    /// Rows with labels, and those labels: `[M, K]`.
+    pub(super) labelled: Tensor,
+    pub(super) targets: Tensor,
+    pub(super) paired: Option<PairedBatch>,
+    /// `[N, K, grid, grid]`: where findings are; for the oracle alone.
+    pub(super) places: Option<Tensor>,
 }
 
 /// The images of a batch that have a report, and the reports.
@@ -77,40 +109,108 @@ pub(super) struct PairedBatch {
     pub(super) negatives: Vec<bool>,
 }
 
-/// Draws a report for each image of a batch; `None` if too few have one or none may serve as a negative.
-pub(super) fn pair(
-    data: &Dataset,
-    indices: &[usize],
-    pairs: &Pairs,
-    tokens: &[Vec<u32>],
-    rng: &mut impl Rng,
-) -> Option<PairedBatch> {
-    let (mut rows, mut drawn, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, &index) in indices.iter().enumerate() {
-        let study = &data.studies[index];
-        if let Some(report) = pairs.draw(study.known_findings(), rng) {
-            rows.push(row as u32);
-            drawn.push(tokens[report].as_slice());
-            let text_group = pairs.text_group(report);
-            keys.push(PairKey { patient: study.patient, findings: study.known_findings(), text_group });
-        }
+impl PairedBatch {
+    /// Whether there is a pair to tell apart from a true one.
+    pub(super) fn has_negatives(&self) -> bool {
+        self.negatives.contains(&true)
     }
-    let negatives = crate::data::pairs::negatives(&keys);
-    (rows.len() > 1 && negatives.contains(&true)).then(|| PairedBatch {
-        rows,
-        reports: TokenBatch::new(drawn),
-        negatives,
-    })
 }
 
-/// How much a positive of each finding counts, `[K]`: as many negatives as there are for one, up to the limit.
-pub(super) fn positive_weights(data: &Dataset, train: &[usize], limit: f64) -> Result<Tensor> {
-    let weights: Vec<f32> = Finding::ALL
-        .into_iter()
-        .map(|finding| {
-            let n_pos = train.iter().filter(|&&i| data.studies[i].known_findings().contains(finding)).count();
-            ((train.len() - n_pos) as f64 / n_pos.max(1) as f64).clamp(1.0, limit) as f32
+/// The steps of an epoch, each a list of studies: the labelled ones in random order, beside them as many unlabelled ones
+/// as a step takes. A last step of a single image is left out, since batch norm cannot train on it.
+pub(super) fn steps(labelled: &[usize], unlabelled: &[usize], config: &Config, epoch: usize) -> Vec<Vec<usize>> {
+    let mut order = labelled.to_vec();
+    order.shuffle(&mut generator(config.seed, epoch, Stream::Order));
+    let mut others = unlabelled.to_vec();
+    others.shuffle(&mut generator(config.seed, epoch, Stream::Unlabelled));
+    let batch_size = config.training.batch_size;
+    let beside = config.training.unlabelled_per_step.unwrap_or(batch_size).min(others.len());
+    let mut others = others.iter().copied().cycle();
+    order
+        .chunks(batch_size)
+        .map(|part| part.iter().copied().chain(others.by_ref().take(beside)).collect::<Vec<_>>())
+        .filter(|step| step.len() > 1)
+        .collect()
+}
+
+impl Material<'_> {
+    /// The batch of some studies for training: varied images, partners drawn for this step.
+    pub(super) fn training(&self, indices: Vec<usize>, epoch: usize, step: usize) -> Result<Batch> {
+        let images = self.images(&indices, Some(epoch))?;
+        let rows: Vec<u32> =
+            (0..).zip(&indices).filter(|(_, i)| self.labels[**i].is_some()).map(|(row, _)| row).collect();
+        let targets: Vec<f32> =
+            indices.iter().filter_map(|&i| self.labels[i]).flat_map(FindingSet::to_targets).collect();
+        let mut rng = generator(self.config.seed, epoch, Stream::Partners(step));
+        let paired = self.reports.and_then(|reports| {
+            let partners = indices.iter().map(|&i| reports.partner(i, &self.data.studies[i], self.labels[i], &mut rng));
+            collect(reports, partners)
+        });
+        let places = (self.config.method == Method::Oracle).then(|| self.places(&indices)).transpose()?;
+        Ok(Batch {
+            labelled: Tensor::from_slice(&rows, rows.len(), &Device::Cpu)?,
+            targets: Tensor::from_vec(targets, (rows.len(), Finding::COUNT), &Device::Cpu)?,
+            images,
+            paired,
+            places,
+            indices,
         })
-        .collect();
-    Ok(Tensor::from_vec(weights, Finding::COUNT, &Device::Cpu)?)
+    }
+
+    /// Network input of some images, `[N, C, size, size]`; varied where an epoch is given.
+    pub(super) fn images(&self, indices: &[usize], epoch: Option<usize>) -> Result<Tensor> {
+        let Preprocessing { size, channels, .. } = self.config.preprocessing;
+        let mut input = Vec::with_capacity(indices.len() * channels * size * size);
+        for &index in indices {
+            let mut square = self.data.square(index)?;
+            if let Some(epoch) = epoch {
+                let mut rng = generator(self.config.seed, epoch, Stream::Image(index as u32));
+                augment(&mut square, size, &self.config.augment, &mut rng);
+            }
+            input.extend(self.config.preprocessing.normalize(&square));
+        }
+        Ok(Tensor::from_vec(input, (indices.len(), channels, size, size), &Device::Cpu)?)
+    }
+
+    /// The own reports of those of the studies that have one.
+    pub(super) fn own_reports(&self, indices: &[usize]) -> Option<PairedBatch> {
+        let reports = self.reports?;
+        let partners = indices.iter().map(|&i| reports.own_pair(i, &self.data.studies[i]));
+        collect(reports, partners)
+    }
+
+    fn places(&self, indices: &[usize]) -> Result<Tensor> {
+        let mut places = Vec::new();
+        for &index in indices {
+            match &self.data.studies[index].origin {
+                Origin::Phantom { source, index } => places.extend(phantom::places(source, *index, self.grid)),
+                Origin::File(_) => return Err(DataError::NoPlaces(self.data.studies[index].image.clone()).into()),
+            }
+        }
+        Ok(Tensor::from_vec(places, (indices.len(), Finding::COUNT, self.grid, self.grid), &Device::Cpu)?)
+    }
+}
+
+/// The rows that have a partner; `None` if none has.
+fn collect(
+    reports: &ReportData,
+    partners: impl Iterator<Item = Option<(usize, crate::data::PairKey)>>,
+) -> Option<PairedBatch> {
+    let (mut rows, mut texts, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, (text, key)) in (0..).zip(partners).filter_map(|(row, partner)| Some((row, partner?))) {
+        rows.push(row);
+        texts.push(reports.tokens(text));
+        keys.push(key);
+    }
+    let negatives = crate::data::pairs::negatives(&keys);
+    (!rows.is_empty()).then(|| PairedBatch { rows, reports: TokenBatch::new(texts), negatives })
+}
+
+/// How much a positive of each finding counts: as many negatives as there are for one, up to the limit.
+pub(super) fn positive_weights(labels: &[Option<FindingSet>], train: &[usize], limit: f64) -> [f32; Finding::COUNT] {
+    let known: Vec<FindingSet> = train.iter().filter_map(|&i| labels[i]).collect();
+    Finding::ALL.map(|finding| {
+        let n_pos = known.iter().filter(|set| set.contains(finding)).count();
+        ((known.len() - n_pos) as f64 / n_pos.max(1) as f64).clamp(1.0, limit) as f32
+    })
 }

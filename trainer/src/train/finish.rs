@@ -1,26 +1,56 @@
 //! The end of a run: the best weights measured on the test split, and their card.
 
 use shared::finding::Finding;
-use shared::io::card::{CARD_VERSION, DataSet, FindingCard, ModelCard, Training, WeightsFile};
-use shared::io::{Encoding, card::Evaluation};
+use shared::io::card::{CARD_VERSION, DataSet, Evaluation, FindingCard, ModelCard, Training, WeightsFile};
+use shared::io::{Encoding, Weights};
 
+use super::Outcome;
 use super::model::image_weights;
-use super::run::{Run, scores};
-use crate::config::Method;
+use super::run::Run;
+use crate::checkpoint::write_atomically;
+use crate::config::{Method, Pairing};
 use crate::data::{ImageSource, Part, ReportSource, Study};
 use crate::error::{Error, Result};
 use crate::evaluate::{Scored, score};
 use crate::model_dir::{self, ModelDir};
 
-/// Measures the best weights, chosen on validation, on the test split, and writes model and card.
-pub(super) fn finish(run: &Run<'_>) -> Result<ModelCard> {
-    let (image, parameters) = run.best_image()?;
-    let scored = |part| -> Result<Scored> {
-        let indices = run.split.indices(&run.data.studies, part)?;
-        let studies: Vec<&Study> = indices.iter().map(|&i| &run.data.studies[i]).collect();
-        Ok(Scored::new(scores(&image, &run.data, &indices, run.config)?, &studies))
+/// Measures the best weights, chosen on validation, on the test split, and writes them; for methods whose image path
+/// stands alone also the model and its card.
+pub(super) fn finish(run: &Run<'_>) -> Result<Outcome> {
+    let model = run.best_model()?;
+    let needs_report = run.config.method.needs_report_at_test();
+    let scored = |part: Part, with_reports| -> Result<Option<Scored>> {
+        run.scored(&model, &run.split.indices(&run.data.studies, part)?, with_reports)
     };
-    let (validation, test) = (scored(Part::Validation)?, scored(Part::Test)?);
+    let too_few = |part| Error::TooFewImages { part, found: 0, needed: 1 };
+    let validation = scored(Part::Validation, needs_report)?.ok_or_else(|| too_few("labelled validation"))?;
+    let test = scored(Part::Test, needs_report)?.ok_or_else(|| too_few("labelled test"))?;
+    let test_with_reports = if needs_report { None } else { scored(Part::Test, true)? };
+    if run.config.method != Method::ResNet {
+        let weights = Weights::new(model_dir::WHOLE_WEIGHTS, run.best.clone())?;
+        let path = run.options.out.join(model_dir::WHOLE_WEIGHTS);
+        write_atomically(&path, &weights.to_safetensors(Encoding::F32)?)?;
+    }
+    let card = run
+        .config
+        .method
+        .answers_from_image_path()
+        .then(|| -> Result<ModelCard> {
+            let card = card(run, &validation, &test)?;
+            model_dir::write(&run.options.out, card, &image_weights(&run.best)?, Encoding::F32)
+        })
+        .transpose()?;
+    Ok(Outcome {
+        validation_auroc: run.progress.best_auroc,
+        best_epoch: run.progress.best_epoch,
+        test,
+        test_with_reports,
+        held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
+        card,
+    })
+}
+
+fn card(run: &Run<'_>, validation: &Scored, test: &Scored) -> Result<ModelCard> {
     let twin = run.options.twin.as_deref().map(ModelDir::read).transpose()?;
     let twin_scored = twin.as_ref().map(|twin| score_twin(run, twin)).transpose()?;
     let mut commands: Vec<String> = twin.iter().flat_map(|twin| twin.card.training.commands.clone()).collect();
@@ -31,13 +61,13 @@ pub(super) fn finish(run: &Run<'_>) -> Result<ModelCard> {
         .zip(test.aurocs())
         .map(|((finding, threshold), auroc)| FindingCard { finding, threshold, auroc })
         .collect();
-    let card = ModelCard {
+    Ok(ModelCard {
         version: CARD_VERSION,
         name: run.config.name.clone(),
         architecture: run.config.image,
         preprocessing: run.config.preprocessing,
         findings,
-        evaluation: Some(evaluation(run, &test, twin_scored.as_ref())),
+        evaluation: Some(evaluation(run, test, twin_scored.as_ref())),
         training: Training {
             commands,
             method: method(run),
@@ -47,17 +77,24 @@ pub(super) fn finish(run: &Run<'_>) -> Result<ModelCard> {
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
         weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },
-    };
-    model_dir::write(&run.options.out, card, &image_weights(&parameters)?, Encoding::F32)
+    })
 }
 
 fn evaluation(run: &Run<'_>, test: &Scored, twin: Option<&Scored>) -> Evaluation {
-    let sources: Vec<&str> = run.config.data.images.iter().map(kind).collect();
-    let data = format!(
-        "test part (20%) of a split by patient, seed {}, of {}; intervals: 95% bootstrap by patient",
-        run.config.data.split_seed,
-        unique(&sources).join(" and ")
-    );
+    let config = &run.config.data;
+    let of = if config.test.is_empty() { &config.images } else { &config.test };
+    let sources: Vec<&str> = of.iter().map(kind).collect();
+    let names = unique(&sources).join(" and ");
+    let data = if !config.test.is_empty() {
+        format!("{names}, kept for the test; intervals: 95% bootstrap by patient")
+    } else if let Some(path) = &config.split {
+        format!("test part of {names} as in {}; intervals: 95% bootstrap by patient", path.display())
+    } else {
+        format!(
+            "test part (20%) of a split by patient, seed {}, of {names}; intervals: 95% bootstrap by patient",
+            config.split_seed
+        )
+    };
     test.evaluation(data, twin)
 }
 
@@ -69,25 +106,36 @@ fn score_twin(run: &Run<'_>, twin: &ModelDir) -> Result<Scored> {
         return Err(Error::Config { file, reason: reason.to_owned() });
     }
     let indices = run.split.indices(&run.data.studies, Part::Test)?;
-    let studies: Vec<&Study> = indices.iter().map(|&i| &run.data.studies[i]).collect();
+    let studies = indices.iter().map(|&i| &run.data.studies[i]).filter(|study| study.findings.is_some());
+    let studies: Vec<&Study> = studies.collect();
     Ok(Scored::new(score(twin, &studies)?, &studies))
 }
 
 fn method(run: &Run<'_>) -> String {
-    match run.config.method {
-        Method::ResNet => "resnet: images alone".to_owned(),
+    let config = run.config;
+    match config.method {
         Method::Cmim => {
-            let loss = &run.config.loss;
-            let words = match &run.config.data.word_vectors {
-                Some(_) => "given, frozen word vectors",
-                None => "word vectors learned with the model",
+            let loss = &config.loss;
+            let words = match &config.data.word_vectors {
+                Some(path) => format!("frozen word vectors from {}", path.display()),
+                None => "word vectors learned with the model".to_owned(),
+            };
+            let pairs = if config.data.pairing == Pairing::Shuffled {
+                "each image with another patient's report: a control"
+            } else if config.data.reports.is_empty() {
+                "each image with its own report"
+            } else {
+                "images without a report of their own with one of the same finding set, which is not of the same patient"
             };
             format!(
-                "cmim: images and reports tied by L_ll ({}) and L_lg ({}), joint head ({}), {words}; reports are \
-                 matched to images by their finding set and are not of the same patients; image alone at test",
-                loss.lambda_ll, loss.lambda_lg, loss.lambda_joint
+                "cmim: images and reports tied by L_ll ({}), L_lg ({}) and L_gg ({}), joint head ({}), {words}; {pairs}; \
+                 image alone at test",
+                loss.lambda_ll, loss.lambda_lg, loss.lambda_gg, loss.lambda_joint
             )
         }
+        Method::Oracle => "oracle: images, told place and severity of every finding in training".to_owned(),
+        Method::ResNet => "resnet: images alone".to_owned(),
+        method => method.name().to_owned(),
     }
 }
 
@@ -115,7 +163,7 @@ fn data_sets(run: &Run<'_>) -> Vec<DataSet> {
         }
         .to_owned(),
     });
-    let n_reports = run.n_reports();
+    let n_reports = run.reports.as_ref().map_or(0, super::reports::ReportData::n_trained);
     let reports = (n_reports > 0).then(|| run.config.data.reports.first()).flatten().map(|source| match source {
         ReportSource::OpenI(_) => DataSet {
             name: "Open-I reports (Indiana University)".to_owned(),

@@ -1,16 +1,22 @@
-//! The training loop: batches, steps, validation, early stopping, checkpoints, and the card at the end.
+//! The training loop: batches made ahead, steps, validation, early stopping, checkpoints, and the results at the end.
 
 mod average;
 mod batch;
 mod finish;
+mod loader;
 mod model;
+mod reports;
 mod run;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use shared::io::ModelCard;
 
 pub use run::train;
+
+use crate::evaluate::Scored;
 
 /// Where a run goes and how it begins.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub enum Start {
     Fresh,
     /// From the folder's checkpoint.
     Resume,
+    /// From the folder's checkpoint if there is one.
+    ResumeIfAny,
 }
 
 /// Where a run reports to while it goes on.
@@ -45,7 +53,8 @@ pub trait Observer {
 }
 
 /// One line of `metrics.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EpochRecord {
     /// From 1.
     pub epoch: usize,
@@ -53,15 +62,14 @@ pub struct EpochRecord {
     pub step: usize,
     /// Mean of the weighted sum of all losses.
     pub loss: f64,
-    /// Cross-entropy of the image path.
-    pub loss_findings: f64,
-    /// Cross-entropy of the head that reads image and report.
-    pub loss_joint: Option<f64>,
-    /// `L_ll`; `2 ln 2` is chance.
-    pub loss_ll: Option<f64>,
-    /// `L_lg`; `2 ln 2` is chance.
-    pub loss_lg: Option<f64>,
-    /// Share of the training images that had a report.
+    /// Means of the losses by name, unweighted: `findings` (of the path that is tested), `joint` (of image and report
+    /// together), `ll`, `lg`, `gg` (mutual information), `words` (captions), `places` (the oracle's).
+    pub losses: BTreeMap<String, f64>,
+    /// Mutual-information losses of validation studies with their own reports.
+    pub held_out: BTreeMap<String, f64>,
+    /// What the mutual-information losses would be for a critic that knows nothing: `2 ln 2` for Jensen-Shannon.
+    pub chance: BTreeMap<String, f64>,
+    /// Share of the training images of the epoch that had a report.
     pub paired: f64,
     /// Mean area over the findings with at least 5 validation images.
     pub validation_auroc: Option<f64>,
@@ -69,4 +77,23 @@ pub struct EpochRecord {
     pub best: bool,
     /// Duration of the epoch.
     pub seconds: f64,
+    /// Share of the steps' time spent waiting for images.
+    pub waiting: f64,
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Best validation result, and its epoch.
+    pub validation_auroc: Option<f64>,
+    /// From 1.
+    pub best_epoch: usize,
+    /// Test scores of the weights of that epoch: of images alone, or for methods that need it with their reports.
+    pub test: Scored,
+    /// Test scores with the reports at hand too, for methods that answer either way.
+    pub test_with_reports: Option<Scored>,
+    /// Mutual-information losses on validation pairs in that epoch.
+    pub held_out: BTreeMap<String, f64>,
+    /// The card, for methods whose image path stands alone.
+    pub card: Option<ModelCard>,
 }

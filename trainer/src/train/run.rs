@@ -1,94 +1,85 @@
-//! One run from its first epoch, or from its checkpoint, to its model card.
+//! One run from its first epoch, or from its checkpoint, to its results.
 
 use std::collections::BTreeMap;
+use std::f64::consts::PI;
 use std::time::Instant;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
+use shared::FindingSet;
 use shared::finding::Finding;
-use shared::io::ModelCard;
 use shared::io::weights::NamedTensor;
-use shared::model::classifier::finding_loss;
-use shared::model::resnet::{ImageClassifier, ImageOutput};
 use shared::nn::Parameters;
-use shared::prep::report::ReportTokenizer;
 
 use super::average::Average;
-use super::batch::{self, Stream};
-use super::model::{self, Model};
-use super::{EpochRecord, Observer, Options, Start, finish};
+use super::batch::{self, Batch, Draw, Material, Stream};
+use super::loader::Loader;
+use super::model::{self, Losses, Model};
+use super::reports::ReportData;
+use super::{EpochRecord, Observer, Options, Outcome, Start, finish};
 use crate::checkpoint::{Checkpoint, Progress, write_atomically};
-use crate::config::Config;
-use crate::data::{Dataset, Pairs, Part, Reports, Split, Study};
+use crate::config::{Config, Schedule};
+use crate::data::{Dataset, ImageSource, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
-use crate::model_dir::SPLIT;
+use crate::model_dir::{CONFIG, SPLIT, TOKENIZER};
 use crate::optim::{Adam, Moments};
 
 /// Name of the checkpoint in the run's folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the metrics in the run's folder.
 const METRICS: &str = "metrics.jsonl";
-/// Name of the tokenizer in the run's folder.
-const TOKENIZER: &str = "tokenizer.json";
 /// Validation images with a finding from which on it counts for early stopping.
 const MIN_VALIDATION_POSITIVES: usize = 5;
 /// Images per step without gradients.
 const EVAL_BATCH: usize = 64;
-
-/// Reports ready to be paired.
-struct ReportData {
-    pairs: Pairs,
-    /// Token ids of each report.
-    tokens: Vec<Vec<u32>>,
-    tokenizer: ReportTokenizer,
-    /// How many reports there are.
-    n: usize,
-}
+/// Validation pairs whose mutual-information losses are measured each epoch, in batches as in training.
+const HELD_OUT_PAIRS: usize = 64;
 
 /// A run in progress.
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
     pub(super) options: &'a Options,
     pub(super) data: Dataset,
+    /// The labels that may be used for training, by study.
+    labels: Vec<Option<FindingSet>>,
     pub(super) split: Split,
     train: Vec<usize>,
     validation: Vec<usize>,
-    reports: Option<ReportData>,
+    pub(super) reports: Option<ReportData>,
     parameters: Parameters,
     model: Model,
     average: Average,
     adam: Adam,
-    positive_weights: Tensor,
+    pub(super) positive_weights: [f32; Finding::COUNT],
     pub(super) progress: Progress,
     /// Weights of the best epoch, by name.
-    best: BTreeMap<String, NamedTensor>,
-    metrics: String,
+    pub(super) best: BTreeMap<String, NamedTensor>,
+    records: Vec<EpochRecord>,
 }
 
 /// Sums of an epoch's losses.
 #[derive(Default)]
 struct Sums {
-    steps: usize,
     images: usize,
     paired: usize,
-    paired_steps: usize,
+    steps: usize,
     total: f64,
-    findings: f64,
-    joint: f64,
-    ll: f64,
-    lg: f64,
+    /// By name: sum and number of steps that had the loss.
+    parts: BTreeMap<&'static str, (f64, usize)>,
+    chances: BTreeMap<&'static str, (f64, usize)>,
 }
 
-/// Trains as configured and leaves model, card, metrics, split and checkpoint in the folder.
+/// Trains as configured and leaves weights, metrics, split and checkpoint in the folder, and for methods whose image
+/// path stands alone the model and its card.
 ///
 /// # Errors
 ///
 /// [`Error`]: bad data or configuration, a folder in use, a loss that is not finite, a full disk. The last checkpoint
 /// survives all of them.
-pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -> Result<ModelCard> {
+pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -> Result<Outcome> {
     let mut run = Run::new(config, options)?;
-    let steps = run.train.len().div_ceil(config.training.batch_size) * config.training.max_epochs;
-    observer.begin(&run.summary(), run.progress.step, steps);
+    observer.begin(&run.summary()?, run.progress.step, run.steps_per_epoch() * config.training.max_epochs);
     while run.progress.epoch < config.training.max_epochs && !run.is_out_of_patience() {
         let record = run.epoch(observer)?;
         observer.epoch(&record);
@@ -96,26 +87,75 @@ pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -
     finish::finish(&run)
 }
 
+/// The training part without labels beyond those that may be used, and with those read from reports.
+fn labels(config: &Config, studies: &[Study], train: &[usize]) -> Vec<Option<FindingSet>> {
+    let mut labels: Vec<Option<FindingSet>> = studies.iter().map(|study| study.findings).collect();
+    let labelled: Vec<usize> = train.iter().copied().filter(|&i| labels[i].is_some()).collect();
+    let kept = batch::draw(&labelled, config.data.labelled, config, Draw::Labelled);
+    for &i in train {
+        let known = kept.binary_search(&i).is_ok();
+        labels[i] = match (&labels[i], &studies[i].report) {
+            (Some(findings), _) if known => Some(*findings),
+            (_, Some(report)) if config.data.labels_from_reports => Some(labeler::findings(report)),
+            _ => None,
+        };
+    }
+    labels
+}
+
+/// The studies of all sources and their parts: as given, else split by seed.
+fn load(config: &Config) -> Result<(Dataset, Split)> {
+    let data = &config.data;
+    let parts = [(&data.images, Part::Train), (&data.validation, Part::Validation), (&data.test, Part::Test)];
+    let sources: Vec<ImageSource> = parts.iter().flat_map(|(sources, _)| sources.iter().cloned()).collect();
+    let dataset = Dataset::load(&sources, &config.preprocessing)?;
+    let split = if let Some(path) = &data.split {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "cannot read the split"))?;
+        Split::from_csv(&path.display().to_string(), &bytes)?
+    } else if data.validation.is_empty() && data.test.is_empty() {
+        Split::new(&dataset.studies, data.split_seed)
+    } else {
+        let parts: Vec<Part> = parts.iter().flat_map(|(sources, part)| sources.iter().map(|_| *part)).collect();
+        Split::by_source(&dataset.studies, &parts)?
+    };
+    Ok((dataset, split))
+}
+
 impl<'a> Run<'a> {
     fn new(config: &'a Config, options: &'a Options) -> Result<Self> {
         let checkpoint = open_folder(config, options)?;
-        let data = Dataset::load(&config.data.images, &config.preprocessing)?;
-        let split = Split::new(&data.studies, config.data.split_seed);
+        let (data, split) = load(config)?;
         let [train, validation] =
-            [Part::Train, Part::Validation].map(|part| split.indices(&data.studies, part)).map(enough);
+            [Part::Train, Part::Validation].map(|part| enough(part, split.indices(&data.studies, part)));
         let (train, validation) = (train?, validation?);
+        let labels = labels(config, &data.studies, &train);
         let parameters = Parameters::new(config.seed);
-        let reports = model::reads_reports(config).then(|| load_reports(config, &parameters)).transpose()?;
-        let model = Model::new(config, reports.as_ref().map(|r| &r.tokenizer), &parameters)?;
-        let average = Average::new(config.training.average_decay, &config.image, &parameters)?;
-        let variables = model::trained_variables(config, &parameters);
-        let adam = Adam::new(variables, config.training.learning_rate, config.training.weight_decay);
-        let positive_weights = batch::positive_weights(&data, &train, config.training.max_positive_weight)?;
-        let progress = Progress { epoch: 0, step: 0, best_epoch: 0, best_auroc: None, config: config.clone() };
+        let reports = config
+            .method
+            .reads_reports()
+            .then(|| ReportData::new(config, &data.studies, &train, &parameters))
+            .transpose()?;
+        let vocabulary = reports.as_ref().map_or(0, |reports| reports.tokenizer.vocabulary_len());
+        let model = Model::new(config, vocabulary, &parameters)?;
+        if let Some(path) = &config.data.image_weights {
+            model::load_image_weights(path, &parameters)?;
+        }
+        let average = Average::new(config, vocabulary, &parameters)?;
+        let adam = Adam::new(model::trained_variables(config, &parameters), config.training.weight_decay);
+        let positive_weights = batch::positive_weights(&labels, &train, config.training.max_positive_weight);
+        let progress = Progress {
+            epoch: 0,
+            step: 0,
+            best_epoch: 0,
+            best_auroc: None,
+            means: shared::model::classifier::RunningMeans::default(),
+            config: config.clone(),
+        };
         let mut run = Self {
             config,
             options,
             data,
+            labels,
             split,
             train,
             validation,
@@ -127,8 +167,12 @@ impl<'a> Run<'a> {
             positive_weights,
             progress,
             best: BTreeMap::new(),
-            metrics: String::new(),
+            records: Vec::new(),
         };
+        if run.labelled().len() < 2 {
+            let part = "labelled training";
+            return Err(Error::TooFewImages { part, found: run.labelled().len(), needed: 2 });
+        }
         match checkpoint {
             Some(checkpoint) => run.restore(checkpoint)?,
             None => run.write_inputs()?,
@@ -136,132 +180,220 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    fn labelled(&self) -> Vec<usize> {
+        self.train.iter().copied().filter(|&i| self.labels[i].is_some()).collect()
+    }
+
     /// What was read, in words.
-    fn summary(&self) -> String {
-        let n = |part| self.split.indices(&self.data.studies, part).map_or(0, |i| i.len());
-        let images = format!(
-            "{} images ({} repeated ones left out): {} for training, {} for validation, {} for test",
+    fn summary(&self) -> Result<String> {
+        let mut text = format!(
+            "{} images ({} repeated ones left out): {} for training, {} of them labelled, {} for validation, {} for test",
             self.data.len(),
             self.data.n_repeated,
             self.train.len(),
+            self.labelled().len(),
             self.validation.len(),
-            n(Part::Test)
+            self.split.indices(&self.data.studies, Part::Test)?.len()
         );
-        let Some(reports) = &self.reports else { return images };
-        let paired = reports.pairs.n_with_partner(self.train.iter().map(|&i| self.data.studies[i].known_findings()));
-        format!(
-            "{images}; {} reports with {} words; {paired} training images have a report with the same findings",
-            reports.n,
-            reports.tokenizer.vocabulary_len()
-        )
+        if !self.data.unreadable.is_empty() {
+            let unreadable = &self.data.unreadable;
+            let named = unreadable[..unreadable.len().min(5)].join("; ");
+            text += &format!("; {} unreadable ones left out: {named}", unreadable.len());
+        }
+        if let Some(reports) = &self.reports {
+            let (own, matched) = reports.n_paired(&self.data.studies, &self.train);
+            text += &format!(
+                "; reports with {} words: {own} training images have their own, {matched} others one of {} with the same \
+                 findings",
+                reports.tokenizer.vocabulary_len(),
+                reports.n_matched()
+            );
+        }
+        Ok(text)
     }
 
-    /// Images that the weights were fitted to, by source, and reports.
+    fn steps_per_epoch(&self) -> usize {
+        self.labelled().len().div_ceil(self.config.training.batch_size)
+    }
+
+    /// Training images by source, in the order of the configuration's `images`.
     pub(super) fn n_train_by_source(&self) -> Vec<usize> {
         let mut counts = vec![0; self.config.data.images.len()];
-        self.train.iter().for_each(|&i| counts[self.data.studies[i].source] += 1);
+        for &i in &self.train {
+            if let Some(count) = counts.get_mut(self.data.studies[i].source) {
+                *count += 1;
+            }
+        }
         counts
-    }
-
-    /// How many reports there were.
-    pub(super) fn n_reports(&self) -> usize {
-        self.reports.as_ref().map_or(0, |reports| reports.n)
     }
 
     fn is_out_of_patience(&self) -> bool {
         self.progress.epoch >= self.progress.best_epoch + self.config.training.patience
     }
 
+    /// Share of the learning rate in a step, from 0.
+    fn rate(&self, step: usize) -> f64 {
+        match self.config.training.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => {
+                let all = (self.steps_per_epoch() * self.config.training.max_epochs) as f64;
+                0.5 * (1.0 + (PI * step as f64 / all).cos())
+            }
+        }
+    }
+
+    pub(super) fn material(&self) -> Material<'_> {
+        let shrink = if self.config.image.stem_pool { 32 } else { 16 };
+        Material {
+            config: self.config,
+            data: &self.data,
+            labels: &self.labels,
+            reports: self.reports.as_ref(),
+            grid: self.config.preprocessing.size.div_ceil(shrink),
+        }
+    }
+
     fn epoch(&mut self, observer: &mut impl Observer) -> Result<EpochRecord> {
         let start = Instant::now();
         let epoch = self.progress.epoch + 1;
-        let mut reports_rng = batch::generator(self.config.seed, epoch, Stream::Reports);
+        let unlabelled: Vec<usize> = self.train.iter().copied().filter(|&i| self.labels[i].is_none()).collect();
+        let steps = batch::steps(&self.labelled(), &unlabelled, self.config, epoch);
+        let mut locations = batch::generator(self.config.seed, epoch, Stream::Locations);
+        let weights = Tensor::new(&self.positive_weights, &Device::Cpu)?;
         let mut sums = Sums::default();
-        for (i, indices) in batch::batches(&self.train, self.config, epoch).iter().enumerate() {
-            let loss = self.loss(indices, epoch, &mut reports_rng, &mut sums)?;
-            let value = loss.to_scalar::<f32>()?;
-            if !value.is_finite() {
-                let names: Vec<&str> = indices.iter().map(|&i| self.data.studies[i].image.as_str()).collect();
-                return Err(Error::NonFiniteLoss { loss: value, epoch, step: i + 1, images: names.join(", ") });
+        let mut means = self.progress.means;
+        let mut adam = std::mem::replace(&mut self.adam, Adam::new(Vec::new(), 0.0));
+        let run = &*self;
+        let material = run.material();
+        let trained = std::thread::scope(|scope| {
+            let mut loader = Loader::start(scope, &material, &steps, epoch);
+            while let Some(batch) = loader.next() {
+                let batch = batch?;
+                let losses = run.model.losses(&batch, run.config, &weights, &mut means, &mut locations)?;
+                let rate = run.rate(adam.steps());
+                if let Some((grads, value)) = gradients(&losses, run.config, &adam)? {
+                    if !value.is_finite() {
+                        return Err(run.not_finite(value, epoch, sums.steps + 1, &batch));
+                    }
+                    adam.step(&grads, rate)?;
+                    run.average.follow(&run.parameters, adam.steps())?;
+                    sums.total += f64::from(value);
+                }
+                sums.add(&batch, &losses)?;
+                observer.step();
             }
-            self.adam.step(&loss.backward()?)?;
-            self.average.follow(&self.parameters, self.adam.steps())?;
-            sums.total += f64::from(value);
-            sums.steps += 1;
-            observer.step();
-        }
+            Ok(loader.waited())
+        });
+        self.adam = adam;
+        let waited = trained?;
+        let waiting = waited.as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
+        self.progress.means = means;
         self.progress.epoch = epoch;
         self.progress.step = self.adam.steps();
-        let validation = self.scored(&self.validation)?.macro_auroc(MIN_VALIDATION_POSITIVES);
+        let validation = self
+            .scored(&self.average.model, &self.validation, self.config.method.needs_report_at_test())?
+            .and_then(|scored| scored.macro_auroc(MIN_VALIDATION_POSITIVES));
+        let held_out = self.held_out()?;
         let best = self.progress.best_auroc.is_none_or(|best| validation.is_some_and(|value| value > best));
         if best {
             self.progress.best_epoch = epoch;
             self.progress.best_auroc = validation;
             self.best = self.average.parameters.to_tensors()?;
         }
-        let record = sums.record(epoch, self.progress.step, validation, best, start.elapsed().as_secs_f64());
-        self.save(&record)?;
+        let mean = |parts: &BTreeMap<&'static str, (f64, usize)>| -> BTreeMap<String, f64> {
+            parts.iter().map(|(name, (sum, n))| ((*name).to_owned(), sum / *n as f64)).collect()
+        };
+        let record = EpochRecord {
+            epoch,
+            step: self.progress.step,
+            loss: sums.total / sums.steps.max(1) as f64,
+            losses: mean(&sums.parts),
+            held_out,
+            chance: mean(&sums.chances),
+            paired: sums.paired as f64 / sums.images.max(1) as f64,
+            validation_auroc: validation,
+            best,
+            seconds: start.elapsed().as_secs_f64(),
+            waiting,
+        };
+        self.records.push(record.clone());
+        let last = epoch == self.config.training.max_epochs || self.is_out_of_patience();
+        if last || epoch.is_multiple_of(self.config.training.checkpoint_every) {
+            self.save()?;
+        }
         Ok(record)
     }
 
-    /// The weighted sum of all losses of a batch.
-    fn loss(
-        &self,
-        indices: &[usize],
-        epoch: usize,
-        rng: &mut rand_chacha::ChaCha8Rng,
-        sums: &mut Sums,
-    ) -> Result<Tensor> {
-        let x = batch::images(&self.data, indices, self.config, Some(epoch))?;
-        let targets = batch::targets(&self.data, indices)?;
-        let out = self.model.image().forward_t(&x, true)?;
-        let findings = finding_loss(&out.logits, &targets, &self.positive_weights)?;
-        sums.findings += f64::from(findings.to_scalar::<f32>()?);
-        sums.images += indices.len();
-        let (Model::CrossModal(model), Some(reports)) = (&self.model, &self.reports) else { return Ok(findings) };
-        let Some(paired) = batch::pair(&self.data, indices, &reports.pairs, &reports.tokens, rng) else {
-            return Ok(findings);
-        };
-        let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), &Device::Cpu)?;
-        let of_pairs = ImageOutput {
-            local: out.local.index_select(&rows, 0)?,
-            global: out.global.index_select(&rows, 0)?,
-            logits: out.logits.index_select(&rows, 0)?,
-        };
-        let losses = model.cross_modal(&of_pairs, &paired.reports, &paired.negatives, rng)?;
-        let joint = finding_loss(&losses.joint_logits, &targets.index_select(&rows, 0)?, &self.positive_weights)?;
-        sums.paired += paired.rows.len();
-        sums.paired_steps += 1;
-        sums.joint += f64::from(joint.to_scalar::<f32>()?);
-        sums.ll += f64::from(losses.local_local.to_scalar::<f32>()?);
-        sums.lg += f64::from(losses.local_global.to_scalar::<f32>()?);
-        let weights = &self.config.loss;
-        let report_losses = ((joint * weights.lambda_joint)?
-            + ((losses.local_local * weights.lambda_ll)? + (losses.local_global * weights.lambda_lg)?)?)?;
-        Ok((findings + report_losses)?)
+    fn not_finite(&self, loss: f32, epoch: usize, step: usize, batch: &Batch) -> Error {
+        let names: Vec<&str> = batch.indices.iter().map(|&i| self.data.studies[i].image.as_str()).collect();
+        Error::NonFiniteLoss { loss, epoch, step, images: names.join(", ") }
     }
 
-    /// Scores of the averaged image path for some images.
-    fn scored(&self, indices: &[usize]) -> Result<Scored> {
-        let scores = scores(&self.average.image, &self.data, indices, self.config)?;
-        let studies: Vec<&Study> = indices.iter().map(|&i| &self.data.studies[i]).collect();
-        Ok(Scored::new(scores, &studies))
+    /// Mutual-information losses of the averaged model on validation studies with their own reports.
+    fn held_out(&self) -> Result<BTreeMap<String, f64>> {
+        let material = self.material();
+        let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+        // Always the same locations, so that epochs can be compared.
+        let mut rng = batch::generator(self.config.seed, 0, Stream::Locations);
+        let part = &self.validation[..self.validation.len().min(HELD_OUT_PAIRS)];
+        for indices in part.chunks(self.config.training.batch_size) {
+            let Some(paired) = material.own_reports(indices).filter(batch::PairedBatch::has_negatives) else {
+                continue;
+            };
+            let images = material.images(indices, None)?;
+            for (name, loss, _) in self.average.model.held_out(&images, &paired, &mut rng)? {
+                let sum = sums.entry(name.to_owned()).or_default();
+                sum.0 += loss;
+                sum.1 += 1;
+            }
+        }
+        Ok(sums.into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect())
     }
 
-    /// The image path with the weights of the best epoch, and those weights.
-    pub(super) fn best_image(&self) -> Result<(ImageClassifier, Parameters)> {
+    /// Scores of a model for the labelled ones of some studies: of the images alone, or with their own reports. `None`
+    /// where the model cannot answer so, or no study has what it needs.
+    pub(super) fn scored(&self, model: &Model, indices: &[usize], with_reports: bool) -> Result<Option<Scored>> {
+        let material = self.material();
+        let (mut scores, mut studies) = (Vec::with_capacity(indices.len()), Vec::new());
+        let labelled: Vec<usize> =
+            indices.iter().copied().filter(|&i| self.data.studies[i].findings.is_some()).collect();
+        for part in labelled.chunks(EVAL_BATCH) {
+            let images = material.images(part, None)?;
+            let (logits, rows) = if with_reports {
+                let Some(paired) = material.own_reports(part) else { continue };
+                let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), &Device::Cpu)?;
+                (model.with_reports(&images.index_select(&rows, 0)?, &paired.reports)?, paired.rows)
+            } else {
+                (model.from_images(&images)?, (0..part.len() as u32).collect())
+            };
+            let Some(logits) = logits else { return Ok(None) };
+            for row in candle_nn::ops::sigmoid(&logits)?.to_vec2::<f32>()? {
+                scores.push(std::array::from_fn(|k| row[k]));
+            }
+            studies.extend(rows.iter().map(|&row| &self.data.studies[part[row as usize]]));
+        }
+        Ok((!studies.is_empty()).then(|| Scored::new(scores, &studies)))
+    }
+
+    /// The model with the weights of the best epoch.
+    pub(super) fn best_model(&self) -> Result<Model> {
         let parameters = Parameters::new(0);
         for (name, tensor) in &self.best {
             parameters.set(name, &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
         }
-        let best = Average::new(0.0, &self.config.image, &parameters)?;
-        Ok((best.image, best.parameters))
+        let vocabulary = self.reports.as_ref().map_or(0, |reports| reports.tokenizer.vocabulary_len());
+        Model::new(self.config, vocabulary, &parameters)
+    }
+
+    /// The record of the best epoch.
+    pub(super) fn best_record(&self) -> Option<&EpochRecord> {
+        self.records.iter().find(|record| record.epoch == self.progress.best_epoch)
     }
 
     fn write_inputs(&self) -> Result<()> {
         let out = &self.options.out;
         write_atomically(&out.join(SPLIT), self.split.to_csv().as_bytes())?;
-        write_atomically(&out.join("config.toml"), self.config.to_toml()?.as_bytes())?;
+        write_atomically(&out.join(CONFIG), self.config.to_toml()?.as_bytes())?;
         if let Some(reports) = &self.reports {
             write_atomically(&out.join(TOKENIZER), reports.tokenizer.to_json()?.as_bytes())?;
         }
@@ -269,7 +401,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the checkpoint, then the metrics: what the metrics say is always in a checkpoint.
-    fn save(&mut self, record: &EpochRecord) -> Result<()> {
+    fn save(&self) -> Result<()> {
         let mut all = BTreeMap::new();
         let mut put = |group: &str, tensors: BTreeMap<String, NamedTensor>| {
             all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{group}:{name}"), tensor)));
@@ -283,11 +415,14 @@ impl<'a> Run<'a> {
         put("second", moments.iter().map(|(name, m)| (name.clone(), vector(&m.second))).collect());
         let out = &self.options.out;
         Checkpoint { progress: self.progress.clone(), tensors: all }.write(&out.join(CHECKPOINT))?;
-        let line = serde_json::to_string(record)
-            .map_err(|error| Error::Config { file: METRICS.to_owned(), reason: error.to_string() })?;
-        self.metrics += &line;
-        self.metrics.push('\n');
-        write_atomically(&out.join(METRICS), self.metrics.as_bytes())
+        let mut metrics = String::new();
+        for record in &self.records {
+            let line = serde_json::to_string(record)
+                .map_err(|error| Error::Config { file: METRICS.to_owned(), reason: error.to_string() })?;
+            metrics += &line;
+            metrics.push('\n');
+        }
+        write_atomically(&out.join(METRICS), metrics.as_bytes())
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
@@ -319,28 +454,68 @@ impl<'a> Run<'a> {
         self.progress = checkpoint.progress;
         let metrics = self.options.out.join(METRICS);
         let text = std::fs::read_to_string(&metrics).map_err(Error::file(&metrics, "cannot read the metrics"))?;
-        self.metrics = text.lines().take(self.progress.epoch).flat_map(|line| [line, "\n"]).collect();
+        for line in text.lines().take(self.progress.epoch) {
+            let record = serde_json::from_str(line).map_err(|error| Error::NotResumable {
+                path: metrics.clone(),
+                reason: format!("a line is not a record of an epoch: {error}"),
+            })?;
+            self.records.push(record);
+        }
         Ok(())
     }
 }
 
-impl Sums {
-    fn record(&self, epoch: usize, step: usize, validation: Option<f64>, best: bool, seconds: f64) -> EpochRecord {
-        let steps = self.steps.max(1) as f64;
-        let paired = |sum: f64| (self.paired_steps > 0).then(|| sum / self.paired_steps as f64);
-        EpochRecord {
-            epoch,
-            step,
-            loss: self.total / steps,
-            loss_findings: self.findings / steps,
-            loss_joint: paired(self.joint),
-            loss_ll: paired(self.ll),
-            loss_lg: paired(self.lg),
-            paired: self.paired as f64 / self.images.max(1) as f64,
-            validation_auroc: validation,
-            best,
-            seconds,
+/// The gradients of all losses and their sum's value; `None` if the batch has no loss. Where the configuration asks for
+/// it, the mutual-information gradient is scaled down to the length of the other losses' gradient.
+fn gradients(losses: &Losses, config: &Config, adam: &Adam) -> Result<Option<(GradStore, f32)>> {
+    let both = match (&losses.task, &losses.mutual_information) {
+        (None, None) => return Ok(None),
+        (Some(loss), None) | (None, Some(loss)) => return Ok(Some((loss.backward()?, loss.to_scalar()?))),
+        (Some(task), Some(mi)) if !config.training.scale_gradient => (task + mi)?,
+        (Some(task), Some(mi)) => {
+            let value = task.to_scalar::<f32>()? + mi.to_scalar::<f32>()?;
+            let mut grads = task.backward()?;
+            let of_mi = mi.backward()?;
+            // Compared over what both reach: the image path.
+            let (mut task_square, mut mi_square) = (0.0, 0.0);
+            for trained in adam.vars() {
+                if let (Some(a), Some(b)) = (grads.get(&trained.var), of_mi.get(&trained.var)) {
+                    task_square += a.sqr()?.sum_all()?.to_scalar::<f32>()?;
+                    mi_square += b.sqr()?.sum_all()?.to_scalar::<f32>()?;
+                }
+            }
+            let scale = f64::from((task_square / mi_square.max(f32::MIN_POSITIVE)).sqrt().min(1.0));
+            for trained in adam.vars() {
+                let Some(extra) = of_mi.get(&trained.var) else { continue };
+                let scaled = (extra * scale)?;
+                let sum = match grads.get(&trained.var) {
+                    Some(grad) => (grad + scaled)?,
+                    None => scaled,
+                };
+                grads.insert(&trained.var, sum);
+            }
+            return Ok(Some((grads, value)));
         }
+    };
+    Ok(Some((both.backward()?, both.to_scalar()?)))
+}
+
+impl Sums {
+    fn add(&mut self, batch: &Batch, losses: &Losses) -> Result<()> {
+        self.steps += 1;
+        self.images += batch.indices.len();
+        self.paired += batch.paired.as_ref().map_or(0, |paired| paired.rows.len());
+        for (name, loss) in &losses.parts {
+            let sum = self.parts.entry(name).or_default();
+            sum.0 += f64::from(loss.to_scalar::<f32>()?);
+            sum.1 += 1;
+        }
+        for (name, chance) in &losses.chances {
+            let sum = self.chances.entry(name).or_default();
+            sum.0 += chance;
+            sum.1 += 1;
+        }
+        Ok(())
     }
 }
 
@@ -351,17 +526,19 @@ fn open_folder(config: &Config, options: &Options) -> Result<Option<Checkpoint>>
     match options.start {
         Start::Fresh if path.exists() => Err(Error::RunExists { path: options.out.clone() }),
         Start::Fresh => Ok(None),
-        Start::Resume => {
+        Start::ResumeIfAny if !path.exists() => Ok(None),
+        Start::Resume | Start::ResumeIfAny => {
             let mut checkpoint = Checkpoint::read(&path)?;
-            // How long to train may change: the epochs so far stay what they are.
+            // How long to train may change: the epochs so far stay what they are. Not where the rate depends on it.
             let saved = &mut checkpoint.progress.config;
-            saved.training.max_epochs = config.training.max_epochs;
+            if config.training.schedule == Schedule::Constant {
+                saved.training.max_epochs = config.training.max_epochs;
+            }
             saved.training.patience = config.training.patience;
             if saved != config {
-                let reason =
-                    "it was made with another configuration (only training.max_epochs and training.patience may \
-                              change); give the same one, or another --out"
-                        .to_owned();
+                let reason = "it was made with another configuration (only training.patience and, at a constant rate, \
+                              training.max_epochs may change); give the same one, or another --out"
+                    .to_owned();
                 return Err(Error::NotResumable { path, reason });
             }
             Ok(Some(checkpoint))
@@ -369,40 +546,11 @@ fn open_folder(config: &Config, options: &Options) -> Result<Option<Checkpoint>>
     }
 }
 
-fn load_reports(config: &Config, parameters: &Parameters) -> Result<ReportData> {
-    if config.data.reports.is_empty() {
-        let reason = "method `cmim` needs reports: add `--reports openi:DIR`, or `reports` under [data]".to_owned();
-        return Err(Error::Config { file: config.name.clone(), reason });
-    }
-    let Reports { reports, .. } = Reports::load(&config.data.reports)?;
-    let texts: Vec<&str> = reports.iter().map(|report| report.text.as_str()).collect();
-    let tokenizer = model::tokenizer(config, &texts, parameters)?;
-    let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<std::result::Result<_, _>>()?;
-    Ok(ReportData { pairs: Pairs::new(&reports), tokens, tokenizer, n: reports.len() })
-}
-
 /// At least two images, or an error.
-fn enough(indices: crate::data::Result<Vec<usize>>) -> Result<Vec<usize>> {
+fn enough(part: Part, indices: crate::data::Result<Vec<usize>>) -> Result<Vec<usize>> {
     let indices = indices?;
     if indices.len() < 2 {
-        return Err(Error::TooFewImages { part: "training or validation", found: indices.len(), needed: 2 });
+        return Err(Error::TooFewImages { part: part.name(), found: indices.len(), needed: 2 });
     }
     Ok(indices)
-}
-
-/// Scores of an image path for some images, by the trainable layers.
-pub(super) fn scores(
-    image: &ImageClassifier,
-    data: &Dataset,
-    indices: &[usize],
-    config: &Config,
-) -> Result<Vec<[f32; Finding::COUNT]>> {
-    let mut scores = Vec::with_capacity(indices.len());
-    for part in indices.chunks(EVAL_BATCH) {
-        let logits = image.forward_t(&batch::images(data, part, config, None)?, false)?.logits;
-        for row in candle_nn::ops::sigmoid(&logits)?.to_vec2::<f32>()? {
-            scores.push(std::array::from_fn(|k| row[k]));
-        }
-    }
-    Ok(scores)
 }

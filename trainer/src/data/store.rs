@@ -1,0 +1,60 @@
+//! Prepared images in a temporary file: memory does not grow with the data set, and the operating system keeps in
+//! memory what it has room for.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::{DataError, Result};
+
+/// Squares of one size, by number. The file has no name and is gone when the program ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Store {
+    file: Mutex<File>,
+    area: usize,
+}
+
+impl Store {
+    /// An empty store for squares of `area` pixels, in the folder for temporary files (`TMPDIR`).
+    pub(super) fn new(area: usize) -> Result<Self> {
+        let file = tempfile::tempfile().map_err(DataError::read(&std::env::temp_dir()))?;
+        Ok(Self { file: Mutex::new(file), area })
+    }
+
+    /// Writes square `index`.
+    pub(super) fn write(&self, index: usize, square: &[f32]) -> Result<()> {
+        let bytes: Vec<u8> = square.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.at(index, |file| file.write_all(&bytes))
+    }
+
+    /// Reads square `index`.
+    pub(super) fn read(&self, index: usize) -> Result<Vec<f32>> {
+        let mut bytes = vec![0; self.area * 4];
+        self.at(index, |file| file.read_exact(&mut bytes))?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    }
+
+    fn at(&self, index: usize, act: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start((index * self.area * 4) as u64))
+            .and_then(|_position| act(&mut file))
+            .map_err(DataError::read(&std::env::temp_dir()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_any_order_is_read() {
+        let store = Store::new(3).unwrap();
+        for index in [4, 0, 2] {
+            store.write(index, &[index as f32, 0.1, -1.0]).unwrap();
+        }
+        for index in [0, 2, 4] {
+            assert_eq!(store.read(index).unwrap(), [index as f32, 0.1, -1.0]);
+        }
+        assert!(store.read(5).is_err());
+    }
+}
