@@ -12,6 +12,8 @@ pub mod evaluate;
 pub mod export;
 pub mod model_dir;
 pub mod optim;
+pub mod statistics;
+pub mod suite;
 pub mod train;
 
 pub use error::{Error, Result};

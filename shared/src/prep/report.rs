@@ -16,6 +16,8 @@ use crate::prep::word_vectors::WordVectors;
 pub const PAD: &str = "<pad>";
 /// Name of the token for words without a vector, whose id is 1.
 pub const UNKNOWN: &str = "<unk>";
+/// Its id.
+pub const UNKNOWN_ID: u32 = 1;
 /// Longest report in tokens; the rest is cut off.
 pub const MAX_TOKENS: usize = 128;
 /// What stands for a word removed to protect the patient.
@@ -33,16 +35,18 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
-    /// Pads reports to [`MAX_TOKENS`]. A report without tokens becomes one unknown word.
+    /// Cuts reports to [`MAX_TOKENS`] and pads them to the longest. A report without tokens becomes one unknown word.
     pub fn new<'a>(reports: impl IntoIterator<Item = &'a [u32]>) -> Self {
-        let (mut ids, mut lens) = (Vec::new(), Vec::new());
-        for report in reports {
-            let report = if report.is_empty() { &[1] } else { &report[..report.len().min(MAX_TOKENS)] };
+        let cut =
+            |report: &'a [u32]| if report.is_empty() { &[UNKNOWN_ID] } else { &report[..report.len().min(MAX_TOKENS)] };
+        let reports: Vec<&[u32]> = reports.into_iter().map(cut).collect();
+        let width = reports.iter().map(|report| report.len()).max().unwrap_or(1);
+        let mut ids = Vec::with_capacity(reports.len() * width);
+        for report in &reports {
             ids.extend_from_slice(report);
-            ids.resize(ids.len() + MAX_TOKENS - report.len(), 0);
-            lens.push(report.len());
+            ids.resize(ids.len() + width - report.len(), 0);
         }
-        Self { ids, lens, width: MAX_TOKENS }
+        Self { ids, lens: reports.iter().map(|report| report.len()).collect(), width }
     }
 }
 
@@ -134,6 +138,11 @@ impl ReportTokenizer {
         words.into_iter().map(|(_, word)| word).collect()
     }
 
+    /// Id of a word, if it is in the vocabulary.
+    pub fn id(&self, word: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(word)
+    }
+
     /// Ids of the first [`MAX_TOKENS`] tokens of a report, unpadded.
     ///
     /// # Errors
@@ -173,5 +182,9 @@ mod tests {
         assert_eq!(batch.ids.len(), 3 * MAX_TOKENS);
         assert_eq!(&batch.ids[..3], [2, 3, 0]);
         assert_eq!(batch.ids[MAX_TOKENS], 1);
+        assert_eq!(
+            TokenBatch::new([&[2, 3][..], &[]]),
+            TokenBatch { ids: vec![2, 3, 1, 0], lens: vec![2, 1], width: 2 }
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod eval;
 mod export;
 mod predict;
+mod table1;
 mod train;
 
 use std::io::Write as _;
@@ -28,6 +29,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Pack a model for the page, with compressed weights.
     Export(export::ExportArgs),
+    /// Train and evaluate every method over several seeds; print the table.
+    Table1(table1::Table1Args),
 }
 
 /// Runs the command that was given.
@@ -37,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
+        Command::Table1(args) => table1::run(args),
     }
 }
 

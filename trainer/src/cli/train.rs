@@ -80,7 +80,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
 
 /// The command that makes this model: as it was given, without the program's folder and without `--resume`, which
 /// changes nothing about the result.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let quote = |arg: String| if arg.contains([' ', '?', '&', '*']) { format!("'{arg}'") } else { arg };
     let args = std::env::args().skip(1).filter(|arg| arg != "--resume").map(quote);
     std::iter::once("cmim".to_owned()).chain(args).collect::<Vec<_>>().join(" ")

@@ -1,6 +1,7 @@
-//! Random changes of a training image that leave its findings as they are.
+//! Random changes of a training image, and of its report, that leave the findings as they are.
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,10 @@ pub struct Augment {
     pub erase: f32,
     /// Largest side of that rectangle, as a fraction of the image's: 0 to 1.
     pub erase_side: f32,
+    /// Probability that a word of a report is replaced by the unknown word: 0 to 0.9.
+    pub drop_words: f32,
+    /// Probability that a report's sentences come in random order: 0 to 1.
+    pub shuffle_sentences: f32,
 }
 
 impl Default for Augment {
@@ -45,6 +50,8 @@ impl Default for Augment {
             noise: 0.01,
             erase: 0.25,
             erase_side: 0.3,
+            drop_words: 0.0,
+            shuffle_sentences: 0.0,
         }
     }
 }
@@ -62,6 +69,8 @@ impl Augment {
         noise: 0.0,
         erase: 0.0,
         erase_side: 0.0,
+        drop_words: 0.0,
+        shuffle_sentences: 0.0,
     };
 
     /// Checks that every value is in its range.
@@ -81,6 +90,8 @@ impl Augment {
             ("noise", self.noise, 1.0, "0 to 1"),
             ("erase", self.erase, 1.0, "0 to 1"),
             ("erase_side", self.erase_side, 1.0, "0 to 1"),
+            ("drop_words", self.drop_words, 0.9, "0 to 0.9"),
+            ("shuffle_sentences", self.shuffle_sentences, 1.0, "0 to 1"),
         ] {
             if !(0.0..=max).contains(&value) {
                 return Err(DataError::Augmentation { name, value, expected });
@@ -109,6 +120,26 @@ pub fn augment(square: &mut [f32], size: usize, config: &Augment, rng: &mut impl
     if chance(config.erase, rng) {
         erase(square, size, config.erase_side, rng);
     }
+}
+
+/// Varies a report: its sentences, which end with the token `period`, in another order, then words replaced by
+/// `unknown`.
+pub fn augment_report(
+    tokens: &[u32],
+    period: Option<u32>,
+    unknown: u32,
+    config: &Augment,
+    rng: &mut impl Rng,
+) -> Vec<u32> {
+    let mut sentences: Vec<&[u32]> = tokens.split_inclusive(|&token| Some(token) == period).collect();
+    if chance(config.shuffle_sentences, rng) {
+        sentences.shuffle(rng);
+    }
+    let mut varied = sentences.concat();
+    if config.drop_words > 0.0 {
+        varied.iter_mut().filter(|_| chance(config.drop_words, rng)).for_each(|token| *token = unknown);
+    }
+    varied
 }
 
 /// Uniform in `-limit..=limit`.
@@ -241,6 +272,7 @@ mod tests {
             noise: 1.0,
             erase: 1.0,
             erase_side: 1.0,
+            ..Augment::NONE
         };
         config.check().unwrap();
         for seed in 0..50 {
@@ -298,6 +330,22 @@ mod tests {
             n_changed += changed.len();
         }
         assert!(n_changed > 100, "{n_changed}");
+    }
+
+    #[test]
+    fn a_varied_report_has_the_same_sentences_and_some_unknown_words() {
+        let tokens = [5, 6, 2, 7, 2, 8, 9, 10, 2];
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        assert_eq!(augment_report(&tokens, Some(2), 1, &Augment::NONE, &mut rng), tokens);
+        let shuffle = Augment { shuffle_sentences: 1.0, ..Augment::NONE };
+        let all: Vec<Vec<u32>> = (0..40).map(|_| augment_report(&tokens, Some(2), 1, &shuffle, &mut rng)).collect();
+        assert!(all.iter().all(|report| report.windows(4).any(|w| w == [8, 9, 10, 2]) && report.len() == 9));
+        assert!(all.iter().any(|report| report.starts_with(&[8, 9, 10, 2])));
+        let drop = Augment { drop_words: 0.5, ..Augment::NONE };
+        let unknown: usize = (0..100)
+            .map(|_| augment_report(&tokens, None, 1, &drop, &mut rng).iter().filter(|&&token| token == 1).count())
+            .sum();
+        assert!((370..530).contains(&unknown), "{unknown} of 900");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use shared::prep::report::TokenBatch;
 use super::reports::ReportData;
 use crate::config::{Config, Method};
 use crate::data::augment::augment;
-use crate::data::{DataError, Dataset, Origin, phantom};
+use crate::data::{DataError, Dataset, Origin, PairKey, phantom};
 use crate::error::Result;
 
 /// Streams of random numbers of one run, so that what one part draws does not move another's draws.
@@ -144,7 +144,8 @@ impl Material<'_> {
         let mut rng = generator(self.config.seed, epoch, Stream::Partners(step));
         let paired = self.reports.and_then(|reports| {
             let partners = indices.iter().map(|&i| reports.partner(i, &self.data.studies[i], self.labels[i], &mut rng));
-            collect(reports, partners)
+            let partners: Vec<_> = partners.collect();
+            collect(partners.into_iter(), |text| reports.varied(text, &self.config.augment, &mut rng))
         });
         let places = (self.config.method == Method::Oracle).then(|| self.places(&indices)).transpose()?;
         Ok(Batch {
@@ -176,7 +177,7 @@ impl Material<'_> {
     pub(super) fn own_reports(&self, indices: &[usize]) -> Option<PairedBatch> {
         let reports = self.reports?;
         let partners = indices.iter().map(|&i| reports.own_pair(i, &self.data.studies[i]));
-        collect(reports, partners)
+        collect(partners, |text| reports.tokens(text))
     }
 
     fn places(&self, indices: &[usize]) -> Result<Tensor> {
@@ -193,17 +194,21 @@ impl Material<'_> {
 
 /// The rows that have a partner; `None` if none has.
 fn collect(
-    reports: &ReportData,
-    partners: impl Iterator<Item = Option<(usize, crate::data::PairKey)>>,
+    partners: impl Iterator<Item = Option<(usize, PairKey)>>,
+    mut tokens: impl FnMut(usize) -> Vec<u32>,
 ) -> Option<PairedBatch> {
     let (mut rows, mut texts, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for (row, (text, key)) in (0..).zip(partners).filter_map(|(row, partner)| Some((row, partner?))) {
         rows.push(row);
-        texts.push(reports.tokens(text));
+        texts.push(tokens(text));
         keys.push(key);
     }
     let negatives = crate::data::pairs::negatives(&keys);
-    (!rows.is_empty()).then(|| PairedBatch { rows, reports: TokenBatch::new(texts), negatives })
+    (!rows.is_empty()).then(|| PairedBatch {
+        rows,
+        reports: TokenBatch::new(texts.iter().map(Vec::as_slice)),
+        negatives,
+    })
 }
 
 /// How much a positive of each finding counts: as many negatives as there are for one, up to the limit.

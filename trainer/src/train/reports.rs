@@ -4,13 +4,14 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use shared::FindingSet;
 use shared::nn::Parameters;
-use shared::prep::report::ReportTokenizer;
+use shared::prep::report::{ReportTokenizer, UNKNOWN_ID};
 use shared::prep::word_vectors::WordVectors;
 
 use super::batch::{Draw, draw};
 use crate::config::{Config, Method, Pairing};
+use crate::data::augment::augment_report;
 use crate::data::pairs::{self, PairKey};
-use crate::data::{Pairs, Reports, Study};
+use crate::data::{Augment, Pairs, Reports, Study};
 use crate::error::{Error, Result};
 
 /// Reports ready to be paired.
@@ -27,6 +28,8 @@ pub(super) struct ReportData {
     /// Where the reports to be matched begin.
     first_matched: usize,
     pairing: Pairing,
+    /// The token that ends a sentence.
+    period: Option<u32>,
 }
 
 impl ReportData {
@@ -68,7 +71,6 @@ impl ReportData {
         let tokenizer = tokenizer(config, &learned, parameters)?;
         let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<std::result::Result<_, _>>()?;
         Ok(Self {
-            tokenizer,
             tokens,
             text_groups: pairs::text_groups(texts.iter().copied()),
             own,
@@ -76,12 +78,19 @@ impl ReportData {
             matched: Pairs::new(&reports),
             first_matched,
             pairing: config.data.pairing,
+            period: tokenizer.id("."),
+            tokenizer,
         })
     }
 
     /// The tokens of a text.
-    pub(super) fn tokens(&self, text: usize) -> &[u32] {
-        &self.tokens[text]
+    pub(super) fn tokens(&self, text: usize) -> Vec<u32> {
+        self.tokens[text].clone()
+    }
+
+    /// The tokens of a text, varied for training.
+    pub(super) fn varied(&self, text: usize, config: &Augment, rng: &mut impl Rng) -> Vec<u32> {
+        augment_report(&self.tokens[text], self.period, UNKNOWN_ID, config, rng)
     }
 
     /// The text of a study's own report, and what decides about its negatives.
