@@ -1,4 +1,6 @@
-//! The radiology reports of Open-I: `NLMCXR_reports.tgz`, or the XML files in it.
+//! Open-I: the radiology reports of `NLMCXR_reports.tgz`, or the XML files in it, and in [`studies`] their images.
+
+mod studies;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,6 +13,8 @@ use shared::{Finding, FindingSet};
 
 use super::error::{DataError, Result};
 use super::report::{LeftOut, Report, Reports};
+
+pub use studies::{FrontalRule, OpenI, studies};
 
 /// Name of the archive as Open-I publishes it.
 const ARCHIVE: &str = "NLMCXR_reports.tgz";
@@ -65,6 +69,11 @@ impl Record {
     /// Whether the indexer called the image technically unsatisfactory.
     pub fn has_poor_quality(&self) -> bool {
         self.has_term("Technical Quality of Image Unsatisfactory")
+    }
+
+    /// Whether it can be used: indexed, of an image of satisfactory quality, with text.
+    pub fn is_usable(&self) -> bool {
+        self.is_indexed() && !self.has_poor_quality() && !self.text.is_empty()
     }
 
     /// The findings among the headings.

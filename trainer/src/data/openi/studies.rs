@@ -1,0 +1,354 @@
+//! Open-I's radiographs with their reports: which files there are, and which of a report's images is the frontal one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{Effusions, Record, records, select};
+use crate::data::error::{DataError, Result};
+use crate::data::report::LeftOut;
+use crate::data::table::Table;
+use crate::data::{Origin, Study};
+
+/// The Kaggle edition's reports and views.
+const KAGGLE_REPORTS: &str = "indiana_reports.csv";
+const PROJECTIONS: &str = "indiana_projections.csv";
+/// The table of the original images' DICOM headers.
+const HEADERS: &str = "nlmcxr_dicom_metadata.csv.gz";
+/// How deep below the folder images are sought.
+const MAX_DEPTH: usize = 4;
+
+/// How the frontal image of a report was told from the lateral one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FrontalRule {
+    /// By `indiana_projections.csv`.
+    Projections,
+    /// By the patient orientation in `nlmcxr_dicom_metadata.csv.gz`: rows that run to the patient's left or right.
+    Headers,
+    /// Neither table is there: the first image the report names, which is the lateral one for some.
+    First,
+}
+
+impl FrontalRule {
+    /// The rule in words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Projections => "frontal by indiana_projections.csv",
+            Self::Headers => "frontal by the patient orientation in nlmcxr_dicom_metadata.csv.gz",
+            Self::First => "no table of views: the first image of each report was taken",
+        }
+    }
+}
+
+/// The studies of a folder, and what was left out.
+#[derive(Debug)]
+pub struct OpenI {
+    /// One frontal image for each report that can be used.
+    pub studies: Vec<Study>,
+    /// Reports read.
+    pub n_reports: usize,
+    /// Reports left out for what they are.
+    pub left_out: LeftOut,
+    /// Reports without a frontal image.
+    pub n_without_frontal: usize,
+    /// Frontal images that are named and not there, left out.
+    pub missing: Vec<String>,
+    /// How the frontal image was chosen.
+    pub rule: FrontalRule,
+}
+
+/// Reads the reports (XML archive or folder, or the Kaggle edition's table) and finds the image files (PNG, JPEG or
+/// DICOM, in folders up to four deep).
+///
+/// # Errors
+///
+/// [`DataError`]: no reports, a damaged one, a damaged table; [`DataError::MissingImages`] if more than half of the images
+/// are missing.
+pub fn studies(dir: &Path, source: usize) -> Result<OpenI> {
+    let records = match records(dir) {
+        Err(DataError::NoReports(_)) if dir.join(KAGGLE_REPORTS).is_file() => kaggle_records(dir)?,
+        records => records?,
+    };
+    let (frontal, rule) = frontal_images(dir)?;
+    let files = image_files(dir)?;
+    let (n_reports, left_out) = (records.len(), select(&records, Effusions::Pleural).left_out);
+    let usable = records.iter().filter(|record| record.is_usable());
+    let (mut studies, mut missing, mut n_without_frontal) = (Vec::new(), Vec::new(), 0);
+    for record in usable {
+        let mut keys = record.images.iter().map(|image| key(image));
+        let chosen = match &frontal {
+            Some(frontal) => keys.find(|key| frontal.contains(key)),
+            None => keys.next(),
+        };
+        let Some(key) = chosen else {
+            n_without_frontal += 1;
+            continue;
+        };
+        let Some(path) = files.get(&key) else {
+            missing.push(key);
+            continue;
+        };
+        let patient = record.id.trim_start_matches("CXR").parse().map_err(|_unused| DataError::Report {
+            file: dir.display().to_string(),
+            reason: format!("report `{}`: its name is not CXR and a number", record.id),
+        })?;
+        studies.push(Study {
+            image: format!("openi-{key}"),
+            origin: Origin::File(path.clone()),
+            patient: FIRST_PATIENT + patient,
+            findings: Some(record.findings(Effusions::Pleural)),
+            report: Some(record.text.clone()),
+            source,
+        });
+    }
+    if missing.len() > studies.len() {
+        let listed = missing.len() + studies.len();
+        return Err(DataError::MissingImages {
+            file: "the reports".to_owned(),
+            folder: dir.to_owned(),
+            missing,
+            listed,
+        });
+    }
+    Ok(OpenI { studies, n_reports, left_out, n_without_frontal, missing, rule })
+}
+
+/// Open-I's patients are numbered from here, so that they are not taken for the NIH's.
+const FIRST_PATIENT: u32 = 1 << 28;
+
+/// What an image is called in every edition: `CXR1_1_IM-0001-3001`, `1_IM-0001-3001.dcm` and `1_IM-0001-3001.dcm.png` are
+/// all `1_IM-0001-3001`.
+fn key(name: &str) -> String {
+    let name = [".png", ".jpg", ".jpeg", ".dcm"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
+    let name = name.strip_suffix(".dcm").unwrap_or(name);
+    let name = name.strip_prefix("CXR").unwrap_or(name);
+    match name.split_once("_IM-") {
+        Some((report, image)) => format!("{}_IM-{image}", report.rsplit('_').next().unwrap_or(report)),
+        None => name.to_owned(),
+    }
+}
+
+/// The frontal images by the first table that is there; `None` if none is.
+fn frontal_images(dir: &Path) -> Result<(Option<HashSet<String>>, FrontalRule)> {
+    let path = dir.join(PROJECTIONS);
+    if path.is_file() {
+        let file = path.display().to_string();
+        let bytes = std::fs::read(&path).map_err(DataError::read(&path))?;
+        let rows = Table::parse(&file, &bytes, ["filename", "projection"])?.rows;
+        let mut frontal = HashSet::new();
+        for (line, [name, projection]) in rows {
+            match projection.as_str() {
+                "Frontal" => {
+                    frontal.insert(key(&name));
+                }
+                "Lateral" => {}
+                _ => {
+                    let reason = format!("projection `{projection}` is neither Frontal nor Lateral");
+                    return Err(DataError::Row { file, line, reason });
+                }
+            }
+        }
+        return Ok((Some(frontal), FrontalRule::Projections));
+    }
+    let path = dir.join(HEADERS);
+    if path.is_file() {
+        let packed = std::fs::File::open(&path).map_err(DataError::read(&path))?;
+        let mut bytes = Vec::new();
+        MultiGzDecoder::new(packed).read_to_end(&mut bytes).map_err(DataError::read(&path))?;
+        let rows = Table::parse(&path.display().to_string(), &bytes, ["imageid", "Patient Orientation"])?.rows;
+        // Written as a list: ['L', 'F'] runs to the left and to the feet, ['A', 'F'] to the front.
+        let is_frontal = |orientation: &str| {
+            orientation.chars().find(char::is_ascii_uppercase).is_some_and(|first| matches!(first, 'L' | 'R'))
+        };
+        let frontal = rows.iter().filter(|(_, [_, orientation])| is_frontal(orientation));
+        return Ok((Some(frontal.map(|(_, [image, _])| key(image)).collect()), FrontalRule::Headers));
+    }
+    Ok((None, FrontalRule::First))
+}
+
+/// All image files below the folder by their key; where there are several of one image, the first by path.
+fn image_files(dir: &Path) -> Result<HashMap<String, PathBuf>> {
+    let mut found: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut folders = vec![(dir.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(DataError::read(&folder))? {
+            let entry = entry.map_err(DataError::read(&folder))?;
+            let path = entry.path();
+            if path.is_dir() {
+                if depth < MAX_DEPTH {
+                    folders.push((path, depth + 1));
+                }
+            } else if matches!(path.extension().and_then(OsStr::to_str), Some("png" | "jpg" | "jpeg" | "dcm")) {
+                let key = key(&entry.file_name().to_string_lossy());
+                found.insert(path, key);
+            }
+        }
+    }
+    let mut files = HashMap::new();
+    for (path, key) in found {
+        files.entry(key).or_insert(path);
+    }
+    Ok(files)
+}
+
+/// The Kaggle edition's reports, with the images that its table of views names.
+fn kaggle_records(dir: &Path) -> Result<Vec<Record>> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        std::fs::read(&path).map_err(DataError::read(&path)).map(|bytes| (path.display().to_string(), bytes))
+    };
+    let (file, bytes) = read(PROJECTIONS)?;
+    let mut images: HashMap<String, Vec<String>> = HashMap::new();
+    for (_, [uid, name]) in Table::parse(&file, &bytes, ["uid", "filename"])?.rows {
+        images.entry(uid).or_default().push(name);
+    }
+    let (file, bytes) = read(KAGGLE_REPORTS)?;
+    let rows = Table::parse(&file, &bytes, ["uid", "MeSH", "findings", "impression"])?.rows;
+    let record = |(_, [uid, mesh, findings, impression]): (u64, [String; 4])| {
+        let sections = [findings, impression].into_iter().filter(|section| !section.is_empty());
+        let text = sections.collect::<Vec<_>>().join(" ");
+        Record {
+            id: format!("CXR{uid}"),
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            headings: mesh.split(';').map(|heading| heading.trim().to_owned()).filter(|h| !h.is_empty()).collect(),
+            images: images.remove(&uid).unwrap_or_default(),
+        }
+    };
+    Ok(rows.into_iter().map(record).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{Finding, FindingSet};
+
+    use super::*;
+
+    fn write(path: &Path, bytes: &[u8]) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn xml(number: usize, heading: &str, images: &[&str]) -> String {
+        let images: String = images.iter().map(|id| format!("<parentImage id=\"{id}\"/>")).collect();
+        format!(
+            "<eCitation><uId id=\"CXR{number}\"/><AbstractText Label=\"FINDINGS\">Seen, of {number}.</AbstractText>
+             <MeSH><major>{heading}</major></MeSH>{images}</eCitation>"
+        )
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let reports = dir.path().join("ecgen-radiology");
+        write(&reports.join("1.xml"), xml(1, "Mass", &["CXR1_1_IM-0001-3001", "CXR1_1_IM-0001-4001"]).as_bytes());
+        write(&reports.join("2.xml"), xml(2, "normal", &["CXR2_IM-0652-1001", "CXR2_IM-0652-2001"]).as_bytes());
+        write(&reports.join("3.xml"), xml(3, "No Indexing", &["CXR3_IM-0001-1001"]).as_bytes());
+        write(&reports.join("4.xml"), xml(4, "normal", &[]).as_bytes());
+        dir
+    }
+
+    fn names(found: &OpenI) -> Vec<&str> {
+        found.studies.iter().map(|study| study.image.as_str()).collect()
+    }
+
+    #[test]
+    fn png_and_dicom_folders_are_recognised() {
+        for files in [
+            ["NLMCXR_png/CXR1_1_IM-0001-4001.png", "NLMCXR_png/CXR2_IM-0652-1001.png"],
+            ["NLMCXR_dcm/1/1_IM-0001-4001.dcm", "NLMCXR_dcm/2/2_IM-0652-1001.dcm"],
+            ["images/images_normalized/1_IM-0001-4001.dcm.png", "images/images_normalized/2_IM-0652-1001.dcm.png"],
+            ["CXR1_1_IM-0001-4001.png", "CXR2_IM-0652-1001.png"],
+        ] {
+            let dir = folder();
+            files.iter().for_each(|file| write(&dir.path().join(file), b""));
+            let views = "uid,filename,projection\n1,1_IM-0001-4001.dcm.png,Frontal\n1,1_IM-0001-3001.dcm.png,Lateral\n\
+                         2,2_IM-0652-1001.dcm.png,Frontal\n";
+            write(&dir.path().join(PROJECTIONS), views.as_bytes());
+            let found = studies(dir.path(), 3).unwrap();
+            assert_eq!(names(&found), ["openi-1_IM-0001-4001", "openi-2_IM-0652-1001"]);
+            assert_eq!((found.n_reports, found.left_out.not_indexed, found.n_without_frontal), (4, 1, 1));
+            assert_eq!((found.rule, found.studies[0].source), (FrontalRule::Projections, 3));
+            let mass: FindingSet = [Finding::Mass].into_iter().collect();
+            assert_eq!(found.studies[0].findings, Some(mass));
+            assert_eq!(found.studies[0].report.as_deref(), Some("Seen, of 1."));
+        }
+    }
+
+    #[test]
+    fn the_kaggle_edition_reads_like_the_xml() {
+        let dir = tempfile::tempdir().unwrap();
+        let reports = "uid,MeSH,Problems,image,indication,comparison,findings,impression\n\
+                       1,Mass/lung;Nodule,Mass,\"Chest, PA\",Cough,None.,\"Seen, of\n 1.\",Known.\n\
+                       2,normal,normal,Chest,,,,\n";
+        write(&dir.path().join(KAGGLE_REPORTS), reports.as_bytes());
+        let views = "uid,filename,projection\n1,1_IM-0001-4001.dcm.png,Frontal\n2,2_IM-0652-1001.dcm.png,Frontal\n";
+        write(&dir.path().join(PROJECTIONS), views.as_bytes());
+        write(&dir.path().join("images_normalized/1_IM-0001-4001.dcm.png"), b"");
+        let found = studies(dir.path(), 0).unwrap();
+        assert_eq!(found.left_out.without_text, 1);
+        assert_eq!(found.studies[0].report.as_deref(), Some("Seen, of 1. Known."));
+        assert_eq!(found.studies[0].known_findings().len(), 2);
+        write(&dir.path().join(KAGGLE_REPORTS), b"uid,MeSH,findings\n1,Mass,Seen.\n");
+        assert!(studies(dir.path(), 0).unwrap_err().to_string().contains("column `impression` is missing"));
+    }
+
+    #[test]
+    fn without_a_table_of_views_the_first_image_is_taken_and_said_so() {
+        let dir = folder();
+        write(&dir.path().join("CXR1_1_IM-0001-3001.png"), b"");
+        write(&dir.path().join("CXR2_IM-0652-1001.png"), b"");
+        let found = studies(dir.path(), 0).unwrap();
+        assert_eq!(names(&found), ["openi-1_IM-0001-3001", "openi-2_IM-0652-1001"]);
+        assert!(found.rule.in_words().contains("first image"));
+    }
+
+    #[test]
+    fn missing_images_are_one_summary_and_an_error_if_most_are_missing() {
+        let dir = folder();
+        write(&dir.path().join("CXR1_1_IM-0001-3001.png"), b"");
+        let found = studies(dir.path(), 0).unwrap();
+        assert_eq!(found.missing, ["2_IM-0652-1001"]);
+        let error = studies(folder().path(), 0).unwrap_err().to_string();
+        assert!(error.contains("2 of 2 images are not in") && error.contains("1_IM-0001-3001"), "{error}");
+    }
+
+    /// The real reports with empty files in the images' places: nothing here decodes them.
+    #[test]
+    fn the_real_reports_give_one_frontal_image_each() {
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/openi");
+        if !real.join(super::super::ARCHIVE).is_file() {
+            eprintln!("skipped: {} is not here", real.display());
+            return;
+        }
+        let (by_views, rule) = frontal_images(&real).unwrap();
+        let by_views = by_views.unwrap();
+        assert_eq!(rule, FrontalRule::Projections);
+        let dir = tempfile::tempdir().unwrap();
+        for name in [super::super::ARCHIVE, PROJECTIONS, KAGGLE_REPORTS, HEADERS] {
+            std::fs::copy(real.join(name), dir.path().join(name)).unwrap();
+        }
+        let all = records(dir.path()).unwrap();
+        for image in all.iter().flat_map(|record| &record.images) {
+            write(&dir.path().join("NLMCXR_png").join(format!("{image}.png")), b"");
+        }
+        let found = studies(dir.path(), 0).unwrap();
+        assert_eq!((found.n_reports, found.missing.len()), (3955, 0));
+        let patients: HashSet<u32> = found.studies.iter().map(|study| study.patient).collect();
+        assert_eq!(patients.len(), found.studies.len());
+        assert!(found.studies.iter().all(|study| by_views.contains(study.image.trim_start_matches("openi-"))));
+        assert!((3400..3851).contains(&found.studies.len()), "{}", found.studies.len());
+        // The Kaggle edition has the same reports, found by its tables alone.
+        std::fs::remove_file(dir.path().join(super::super::ARCHIVE)).unwrap();
+        let kaggle = studies(dir.path(), 0).unwrap();
+        let same = kaggle.studies.iter().filter(|study| found.studies.iter().any(|s| s.image == study.image)).count();
+        assert!(same as f64 > 0.98 * found.studies.len() as f64, "{same} of {}", found.studies.len());
+        // The DICOM headers mostly agree on what is frontal.
+        std::fs::remove_file(dir.path().join(PROJECTIONS)).unwrap();
+        let (by_headers, _) = frontal_images(dir.path()).unwrap();
+        let by_headers = by_headers.unwrap();
+        let agree = by_views.intersection(&by_headers).count();
+        assert!(agree as f64 > 0.8 * by_views.len() as f64, "{agree} of {} and {}", by_views.len(), by_headers.len());
+    }
+}
