@@ -1,5 +1,6 @@
 //! The command line of `cmim`.
 
+mod data;
 mod eval;
 mod export;
 mod predict;
@@ -29,6 +30,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Pack a model for the page, with compressed weights.
     Export(export::ExportArgs),
+    /// Tell what a data source holds: counts by finding and part, what is left out and why.
+    Data(data::DataArgs),
     /// Train and evaluate every method over several seeds; print the table.
     Table1(table1::Table1Args),
 }
@@ -40,6 +43,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
+        Command::Data(args) => data::run(args),
         Command::Table1(args) => table1::run(args),
     }
 }

@@ -200,7 +200,7 @@ impl DataError {
 }
 
 /// The first five names, and a sign that there are more.
-fn first_five(names: &[String]) -> String {
+pub(super) fn first_five(names: &[String]) -> String {
     let more = if names.len() > 5 { ", …" } else { "" };
     format!("{}{more}", names[..names.len().min(5)].join(", "))
 }

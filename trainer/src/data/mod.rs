@@ -4,6 +4,8 @@
 //! finds a report for an image, and [`augment::augment`] varies an image.
 
 pub mod augment;
+pub mod covid;
+pub mod describe;
 pub mod error;
 pub mod labeler;
 pub mod nih;
@@ -200,6 +202,8 @@ pub fn union(sources: &[ImageSource]) -> Result<(Vec<Study>, usize)> {
 fn list(source: &ImageSource, number: usize) -> Result<Vec<Study>> {
     match source {
         ImageSource::Nih(dir) => nih::studies(dir, number),
+        ImageSource::OpenI(dir) => Ok(openi::studies(dir, number)?.studies),
+        ImageSource::Covid(dir) => covid::studies(dir, number),
         ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::study(source, index, number)).collect()),
     }
 }

@@ -1,4 +1,4 @@
-//! Names of data sources, as on the command line and in configurations: `nih:DIR`, `openi:DIR`, `phantom:xray`.
+//! Names of data sources, as on the command line and in configurations, such as `nih:DIR` and `phantom:xray`.
 //!
 //! Folders are relative to the working directory; `~` and variables are left to the shell.
 
@@ -16,7 +16,11 @@ use super::error::DataError;
 pub enum ImageSource {
     /// `nih:DIR`: a folder with `labels.csv` and `images/`.
     Nih(PathBuf),
-    /// `phantom:xray`: generated images.
+    /// `openi:DIR`: Open-I's reports with their images.
+    OpenI(PathBuf),
+    /// `covid:DIR`: the COVID-19 image collection: images with notes, without labels.
+    Covid(PathBuf),
+    /// `phantom:xray`: generated images with reports.
     Phantom(PhantomSource),
 }
 
@@ -134,14 +138,15 @@ impl FromStr for ImageSource {
             .and_then(|(kind, rest)| match kind {
                 "nih" => Ok(Self::Nih(rest.into())),
                 "phantom" => PhantomSource::parse(rest).map(Self::Phantom),
-                "openi" => Err("Open-I here has reports, not images".to_owned()),
+                "openi" => Ok(Self::OpenI(rest.into())),
+                "covid" => Ok(Self::Covid(rest.into())),
                 _ => Err(format!("there is no kind `{kind}`")),
             })
             .map_err(|reason| DataError::Source {
                 text: text.to_owned(),
                 what: "an image source",
                 reason,
-                known: "nih:DIR and phantom:xray[?n=COUNT&seed=SEED]",
+                known: "nih:DIR, openi:DIR, covid:DIR and phantom:xray[?n=COUNT&seed=SEED&difficulty=PERCENT…]",
             })
     }
 }
@@ -170,6 +175,8 @@ impl fmt::Display for ImageSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nih(dir) => write!(f, "nih:{}", dir.display()),
+            Self::OpenI(dir) => write!(f, "openi:{}", dir.display()),
+            Self::Covid(dir) => write!(f, "covid:{}", dir.display()),
             Self::Phantom(source) => source.fmt(f),
         }
     }
@@ -218,7 +225,13 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["nih:data/nih-cxr", "nih:C:/x rays", "phantom:xray?n=12&seed=7&difficulty=9&omission=100"] {
+        for name in [
+            "openi:a",
+            "covid:b",
+            "nih:data/nih-cxr",
+            "nih:C:/x rays",
+            "phantom:xray?n=12&seed=7&difficulty=9&omission=100",
+        ] {
             assert_eq!(name.parse::<ImageSource>().unwrap().to_string(), name);
         }
         assert_eq!("openi:reports".parse::<ReportSource>().unwrap().to_string(), "openi:reports");
@@ -247,7 +260,6 @@ mod tests {
             ("", "colon"),
             ("nih", "colon"),
             ("nih:", "nothing follows"),
-            ("openi:x", "reports, not images"),
             ("phantom:mri", "no phantom `mri`"),
             ("phantom:xray?n=0", "n is `0`"),
             ("phantom:xray?n=", "n is ``"),
