@@ -10,6 +10,7 @@ pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod glove;
 pub mod model_dir;
 pub mod optim;
 pub mod statistics;

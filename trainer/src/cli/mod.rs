@@ -3,6 +3,7 @@
 mod data;
 mod eval;
 mod export;
+mod glove;
 mod predict;
 mod table1;
 mod train;
@@ -32,6 +33,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Tell what a data source holds: counts by finding and part, what is left out and why.
     Data(data::DataArgs),
+    /// Learn word vectors from reports, for those who have no download.
+    Glove(glove::GloveArgs),
     /// Train and evaluate every method over several seeds; print the table.
     Table1(table1::Table1Args),
 }
@@ -44,6 +47,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
         Command::Data(args) => data::run(args),
+        Command::Glove(args) => glove::run(args),
         Command::Table1(args) => table1::run(args),
     }
 }
