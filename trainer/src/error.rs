@@ -38,6 +38,14 @@ pub enum Error {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// A model that cannot answer what it was asked.
+    #[error("{file}: {reason}")]
+    NoAnswer {
+        /// Its weights.
+        file: String,
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// The output folder already holds a run.
     #[error("{}: a run is already there; continue it with --resume, or give another --out", path.display())]
     RunExists {

@@ -15,8 +15,8 @@ method = "cmim"
 seed = 3
 
 [data]
-images = ["phantom:xray?n=60"]
-reports = ["phantom:xray?n=60&seed=1"]
+min_word_count = 1
+images = ["phantom:xray?n=60&difficulty=0"]
 
 [preprocessing]
 size = 16
@@ -34,6 +34,13 @@ text = { word_dim = 8, widths = [8] }
 joint = { side = 4, out = 6 }
 critic = { hidden = 8 }
 locations = 2
+
+[tienet]
+word_dim = 6
+hidden = 8
+attention = 8
+rows = 2
+max_tokens = 12
 
 [training]
 batch_size = 8
@@ -230,4 +237,126 @@ fn a_bad_file_does_not_keep_the_others_from_their_answer() {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     assert_eq!(String::from_utf8(cmim(&args).stdout).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn every_method_trains_and_answers_as_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, files) = labelled(&dir.path().join("set"), LABELS);
+    let data = "phantom:xray?n=20&seed=5";
+    for (method, from_image, with_report) in [
+        ("resnet", true, false),
+        ("cmim", true, true),
+        ("tienet", true, false),
+        ("joint", false, true),
+        ("text", false, true),
+        ("oracle", true, false),
+    ] {
+        let model = dir.path().join(method);
+        let config = dir.path().join(format!("{method}.toml"));
+        let text_of = TINY.replace("\"cmim\"", &format!("{method:?}")).replace("max_epochs = 3", "max_epochs = 1");
+        std::fs::write(&config, text_of).unwrap();
+        succeeds(&["train", text(&config), "--out", text(&model)]);
+        assert_eq!(model.join("model.json").is_file(), matches!(method, "resnet" | "cmim" | "oracle"), "{method}");
+        let eval = ["eval", "--data", data, "--model", text(&model), "--json"];
+        let with = [&eval[..], &["--with-reports"]].concat();
+        let predict = ["predict", text(&files[0]), "--model", text(&model), "--json"];
+        if from_image {
+            let report: Value = serde_json::from_str(&succeeds(&eval)).unwrap();
+            assert_eq!(report["n"], 20, "{method}");
+            assert_eq!(succeeds(&predict).lines().count(), 1);
+        } else {
+            assert!(refused(&eval).contains("needs the report"), "{method}");
+            assert!(refused(&predict).contains("needs the report"), "{method}");
+        }
+        if with_report {
+            let report: Value = serde_json::from_str(&succeeds(&with)).unwrap();
+            assert!(report["macro_auroc"].is_number(), "{method}");
+        } else if method == "tienet" {
+            assert!(refused(&with).contains("from the image alone"));
+        }
+    }
+}
+
+#[test]
+fn studies_without_labels_or_reports_are_used_for_what_they_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = |name: &str, data: &str| -> Value {
+        let model = trained(dir.path(), name, ["min_word_count", &format!("{data}\nmin_word_count")]);
+        let lines = std::fs::read_to_string(model.join("metrics.jsonl")).unwrap();
+        serde_json::from_str(lines.lines().next().unwrap()).unwrap()
+    };
+    let all = metrics("all", "");
+    assert_eq!(all["paired"], 1.0);
+    assert!((all["chance"]["ll"].as_f64().unwrap() - 2.0 * std::f64::consts::LN_2).abs() < 1e-9);
+    assert!(all["held_out"]["ll"].is_number());
+    let few = metrics("few", "labelled = 16\npaired = 20");
+    // 42 images for training: with 16 labelled a pass takes two steps of eight labelled and eight unlabelled ones.
+    assert_eq!((&few["step"], &all["step"]), (&Value::from(2), &Value::from(6)));
+    assert!(few["paired"].as_f64().unwrap() < 0.8);
+    let shuffled = metrics("shuffled", "pairing = \"shuffled\"");
+    assert_ne!(shuffled["losses"]["joint"], all["losses"]["joint"]);
+    assert_eq!(metrics("read", "labelled = 2\nlabels_from_reports = true")["step"], 6);
+}
+
+#[test]
+fn a_suite_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut protocol = String::from(
+        "name = \"tiny\"\ntitle = \"Tiny\"\nseeds = { first = 5, n = 2 }\npairs = [[\"cmim\", \"resnet\"]]\n\
+         [tuning]\nseeds = { first = 0, n = 1 }\n[[tuning.groups]]\nname = \"rate\"\nset = { method = \"resnet\" }\n\
+         candidates = [{ training = { learning_rate = 1e-3 } }, { training = { learning_rate = 1e-2 } }]\n\
+         [[rows]]\nname = \"cmim\"\nlabel = \"CMIM\"\npublished = 0.793\nset = { method = \"cmim\" }\n\
+         [[rows]]\nname = \"resnet\"\nlabel = \"ResNet\"\ntuned = \"rate\"\nset = { method = \"resnet\" }\n\
+         [[rows]]\nname = \"both\"\nlabel = \"with reports\"\nwith_reports_of = \"cmim\"\n[config]\n",
+    );
+    let tiny = TINY
+        .replace("max_epochs = 3", "max_epochs = 1")
+        .replace("[\"phantom:xray?n=60&", "[\"phantom:xray?seed={seed}&n=60&");
+    protocol += &tiny.replace("\n[", "\n[config.");
+    let (file, out) = (dir.path().join("tiny.toml"), dir.path().join("out"));
+    std::fs::write(&file, protocol).unwrap();
+    let run = || succeeds(&["table1", text(&file), "--out", text(&out)]);
+    let first = run();
+    assert!(first.contains("CMIM") && first.contains("0.793") && first.contains("cmim-resnet"), "{first}");
+    let json = || std::fs::read_to_string(out.join("tiny.json")).unwrap();
+    let results: Value = serde_json::from_str(&json()).unwrap();
+    assert_eq!(results["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(results["rows"][0]["seeds"], 2);
+    assert!(results["paired"]["cmim-resnet"]["lo"].is_number());
+    // One result is lost, as when the program was stopped: that run alone is done again, and the table is the same.
+    let lost = out.join("runs/resnet-6.json");
+    let (before, kept) = (std::fs::read(&lost).unwrap(), out.join("runs/cmim-5.json"));
+    let age = std::fs::metadata(&kept).unwrap().modified().unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    let areas = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["test"].clone();
+    assert_eq!(run(), first);
+    assert_eq!(areas(&std::fs::read(&lost).unwrap()), areas(&before));
+    assert_eq!(std::fs::metadata(&kept).unwrap().modified().unwrap(), age);
+    // Results of another protocol are not mixed in.
+    let other = std::fs::read_to_string(&file).unwrap().replace("batch_size = 8", "batch_size = 16");
+    std::fs::write(&file, other).unwrap();
+    assert!(refused(&["table1", text(&file), "--out", text(&out)]).contains("another protocol"));
+}
+
+#[test]
+fn sources_are_described_and_split_tables_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (split, sheet, vectors) =
+        (dir.path().join("split.csv"), dir.path().join("s.png"), dir.path().join("glove.txt"));
+    let data = "phantom:xray?n=60&difficulty=0";
+    let said = succeeds(&["data", data, "--split-out", text(&split), "--sheet", text(&sheet), "--split-seed", "9"]);
+    assert!(said.contains("60 images of 30 patients") && said.contains("sensitivity"), "{said}");
+    assert!(image::open(&sheet).unwrap().width() > 1000);
+    let said = refused(&["data", "openi", text(dir.path())]);
+    assert!(said.contains("neither NLMCXR_reports.tgz nor XML reports"), "{said}");
+    let said = succeeds(&["glove", "--reports", data, "--out", text(&vectors), "--dim", "8", "--epochs", "2"]);
+    assert!(said.contains("8 numbers each"), "{said}");
+    let data = format!("split = {:?}\nword_vectors = {:?}\nmin_word_count", text(&split), text(&vectors));
+    let model = trained(dir.path(), "run", ["min_word_count", &data]);
+    assert_eq!(std::fs::read(model.join("split.csv")).unwrap(), std::fs::read(&split).unwrap());
+    // Vectors of another length are refused with the line.
+    std::fs::write(&vectors, "heart 1 2 3\n").unwrap();
+    let said = refused(&["train", text(&dir.path().join("run.toml")), "--out", text(&dir.path().join("other"))]);
+    assert!(said.contains("glove.txt, line 1: expected a word and 8 numbers"), "{said}");
 }

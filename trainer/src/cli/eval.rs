@@ -1,19 +1,20 @@
 //! `cmim eval`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use trainer::data::{ImageSource, Part, Study, union};
+use trainer::data::{ImageSource, Part, Split, Study, union};
 use trainer::evaluate::{EvaluationReport, Scored, score};
-use trainer::model_dir::ModelDir;
+use trainer::model_dir::{CARD, ModelDir, SPLIT, WHOLE_WEIGHTS};
+use trainer::train::WholeModel;
 
 use super::print;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// Labelled images: nih:DIR or phantom:xray; may be repeated.
+    /// Labelled images, such as nih:DIR, openi:DIR or phantom:xray; may be repeated.
     #[arg(long, value_name = "SOURCE", required = true)]
     data: Vec<ImageSource>,
     /// Folder of the model.
@@ -25,13 +26,16 @@ pub(super) struct EvalArgs {
     /// Findings with fewer images do not enter the macro average.
     #[arg(long, default_value_t = 1)]
     min_positives: usize,
+    /// Answer from each image and its own report, for methods that can.
+    #[arg(long)]
+    with_reports: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PartArg {
+pub(super) enum PartArg {
     Train,
     Validation,
     Test,
@@ -39,28 +43,24 @@ enum PartArg {
 
 /// Measures a model.
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
-    let model = ModelDir::read(&args.model)?;
     let (studies, _) = union(&args.data)?;
-    let split = model.split()?;
-    let part = args.part.map(|part| match part {
-        PartArg::Train => Part::Train,
-        PartArg::Validation => Part::Validation,
-        PartArg::Test => Part::Test,
-    });
-    let chosen: Vec<&Study> = match (part, &split) {
-        (None, _) => studies.iter().collect(),
-        (Some(part), Some(split)) => split.indices(&studies, part)?.into_iter().map(|i| &studies[i]).collect(),
-        (Some(_), None) => bail!("{}: there is no split.csv, so --part has nothing to choose by", args.model.display()),
-    };
-    if let Some(split) = split.filter(|_| part.is_none()) {
+    let split = read_split(&args.model)?;
+    let mut chosen = chosen(&studies, split.as_ref(), args.part, &args.model)?;
+    if let Some(split) = split.filter(|_| args.part.is_none()) {
         let seen = chosen.iter().filter(|s| split.part(&s.image) == Some(Part::Train)).count();
         if seen > 0 {
-            let note =
-                format!("note: the model was trained on {seen} of these {} images; see --part test", chosen.len());
-            writeln!(std::io::stderr(), "{note}")?;
+            let n = chosen.len();
+            note(&format!("the model was trained on {seen} of these {n} images; see --part test"))?;
         }
     }
-    let scored = Scored::new(score(&model, &chosen)?, &chosen);
+    if args.with_reports {
+        let n = chosen.len();
+        chosen.retain(|study| study.report.is_some());
+        if chosen.len() < n {
+            note(&format!("{} of {n} images have no report of their own and are left out", n - chosen.len()))?;
+        }
+    }
+    let scored = Scored::new(scores(&args.model, &chosen, args.with_reports)?, &chosen);
     let report = EvaluationReport::new(&scored, args.min_positives);
     if args.json {
         return print(&serde_json::to_string(&report)?);
@@ -89,4 +89,55 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         )),
         _ => print("macro                not measurable"),
     }
+}
+
+/// A remark on standard error.
+fn note(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stderr(), "note: {text}")?)
+}
+
+/// The split that a model was trained with, if its folder has one.
+pub(super) fn read_split(model: &Path) -> anyhow::Result<Option<Split>> {
+    let path = model.join(SPLIT);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot read the split", path.display()))?;
+    Ok(Some(Split::from_csv(&path.display().to_string(), &bytes)?))
+}
+
+/// The labelled studies of a part of the split; all without a part.
+pub(super) fn chosen<'a>(
+    studies: &'a [Study],
+    split: Option<&Split>,
+    part: Option<PartArg>,
+    model: &Path,
+) -> anyhow::Result<Vec<&'a Study>> {
+    let part = part.map(|part| match part {
+        PartArg::Train => Part::Train,
+        PartArg::Validation => Part::Validation,
+        PartArg::Test => Part::Test,
+    });
+    let mut chosen: Vec<&Study> = match (part, split) {
+        (None, _) => studies.iter().collect(),
+        (Some(part), Some(split)) => split.indices(studies, part)?.into_iter().map(|i| &studies[i]).collect(),
+        (Some(_), None) => bail!("{}: there is no split.csv, so --part has nothing to choose by", model.display()),
+    };
+    chosen.retain(|study| study.findings.is_some());
+    if chosen.is_empty() {
+        bail!("none of these images is labelled: there is nothing to measure by");
+    }
+    Ok(chosen)
+}
+
+/// Scores of a model: by its image path where that stands alone, else by the whole model.
+pub(super) fn scores(
+    model: &Path,
+    studies: &[&Study],
+    with_reports: bool,
+) -> anyhow::Result<Vec<[f32; shared::Finding::COUNT]>> {
+    if with_reports || !model.join(CARD).is_file() && model.join(WHOLE_WEIGHTS).is_file() {
+        return Ok(WholeModel::read(model)?.scores(studies, with_reports)?);
+    }
+    Ok(score(&ModelDir::read(model)?, studies)?)
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
-use shared::io::read_radiograph;
+use shared::infer::XrayClassifier;
+use shared::io::{Radiograph, read_radiograph};
 use trainer::evaluate::ByFinding;
-use trainer::model_dir::ModelDir;
+use trainer::model_dir::{CARD, ModelDir, WHOLE_WEIGHTS};
+use trainer::train::WholeModel;
 
 use super::print;
 
@@ -27,11 +29,11 @@ pub(super) struct PredictArgs {
 
 /// Scores images; those that cannot be read do not keep the others from their answer.
 pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
-    let mut classifier = ModelDir::read(&args.model)?.classifier()?;
+    let mut model = AnyModel::read(&args.model)?;
     let mut predict = |file: &Path| -> anyhow::Result<[f32; shared::Finding::COUNT]> {
         let name = file.display().to_string();
         let bytes = std::fs::read(file).with_context(|| format!("{name}: cannot be read"))?;
-        Ok(classifier.scores(&read_radiograph(&name, &bytes)?)?)
+        model.scores(&read_radiograph(&name, &bytes)?)
     };
     let mut failed = 0;
     for file in &args.files {
@@ -62,4 +64,28 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
         bail!("{failed} of {} files could not be answered", args.files.len());
     }
     Ok(())
+}
+
+/// A model of any method.
+enum AnyModel {
+    /// An image path alone.
+    Image(Box<XrayClassifier>),
+    /// More than that.
+    Whole(Box<WholeModel>),
+}
+
+impl AnyModel {
+    fn read(dir: &Path) -> anyhow::Result<Self> {
+        if !dir.join(CARD).is_file() && dir.join(WHOLE_WEIGHTS).is_file() {
+            return Ok(Self::Whole(Box::new(WholeModel::read(dir)?)));
+        }
+        Ok(Self::Image(Box::new(ModelDir::read(dir)?.classifier()?)))
+    }
+
+    fn scores(&mut self, image: &Radiograph) -> anyhow::Result<[f32; shared::Finding::COUNT]> {
+        Ok(match self {
+            Self::Image(model) => model.scores(image)?,
+            Self::Whole(model) => model.scores_of(image)?,
+        })
+    }
 }

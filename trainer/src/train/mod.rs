@@ -7,6 +7,7 @@ mod loader;
 mod model;
 mod reports;
 mod run;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::io::ModelCard;
 
 pub use run::train;
+pub use whole::WholeModel;
 
 use crate::evaluate::Scored;
 
