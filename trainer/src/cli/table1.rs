@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use toml::{Table, Value};
 use trainer::checkpoint::write_atomically;
-use trainer::data::ImageSource;
+use trainer::data::{ImageSource, ReportSource};
 use trainer::suite::table::ResultTable;
 use trainer::suite::{self, Progress, Suite, TABLE1};
 
@@ -23,6 +23,9 @@ pub(super) struct Table1Args {
     /// Images with their reports, split 70/10/20 by patient for each seed. Replaces the protocol's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
     data: Vec<ImageSource>,
+    /// Reports for images without their own, matched by finding set. Replaces the protocol's; may be repeated.
+    #[arg(long, value_name = "SOURCE")]
+    reports: Vec<ReportSource>,
     /// How many seeds. Replaces the protocol's.
     #[arg(long)]
     seeds: Option<u64>,
@@ -43,6 +46,10 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     if !args.data.is_empty() {
         replace_data(&mut suite, &args.data);
     }
+    if !args.reports.is_empty() {
+        let names = args.reports.iter().map(|source| Value::String(source.to_string())).collect();
+        data_of(&mut suite).insert("reports".to_owned(), Value::Array(names));
+    }
     // The protocol may have become another one.
     let suite = Suite::parse("the protocol with --data", &toml::to_string(&suite)?)?;
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
@@ -58,15 +65,20 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
 /// Other studies in the protocol's place: each seed splits them anew.
 fn replace_data(suite: &mut Suite, sources: &[ImageSource]) {
     let names = sources.iter().map(|source| Value::String(source.to_string())).collect();
-    if let Some(Value::Table(data)) = suite.config.get_mut("data") {
-        data.insert("images".to_owned(), Value::Array(names));
-        data.remove("validation");
-        data.remove("test");
-    } else {
-        let data = Table::from_iter([("images".to_owned(), Value::Array(names))]);
-        suite.config.insert("data".to_owned(), Value::Table(data));
-    }
+    let data = data_of(suite);
+    data.insert("images".to_owned(), Value::Array(names));
+    data.remove("validation");
+    data.remove("test");
     suite.split_by_seed = true;
+}
+
+/// The table `[config.data]` of a protocol; made if there is none.
+fn data_of(suite: &mut Suite) -> &mut Table {
+    let entry = suite.config.entry("data").or_insert_with(|| Value::Table(Table::new()));
+    if !entry.is_table() {
+        *entry = Value::Table(Table::new());
+    }
+    entry.as_table_mut().expect("a table, as made above")
 }
 
 /// Progress as lines on standard error.
