@@ -2,7 +2,7 @@
 
 /// Area under the ROC curve: the chance that a random case scores above a random control, ties counting half.
 ///
-/// `None` if there is no case or no control. Exact, by ranks, in `n log n`.
+/// `None` if there is no case or no control, and where a score is NaN. Exact, by ranks, in `n log n`.
 ///
 /// # Panics
 ///
@@ -24,18 +24,18 @@ pub(crate) fn sorted_order(scores: &[f32]) -> Vec<usize> {
 pub(crate) fn weighted_auroc(scores: &[f32], present: &[bool], order: &[usize], counts: &[u32]) -> Option<f64> {
     assert_eq!(scores.len(), present.len(), "one label per score");
     let (mut pos_below, mut neg_below, mut wins) = (0f64, 0f64, 0f64);
-    let mut i = 0;
-    while i < order.len() {
+    for equal in order.chunk_by(|&i, &j| scores[i] == scores[j]) {
+        if scores[equal[0]].is_nan() {
+            return None;
+        }
         let (mut pos, mut neg) = (0f64, 0f64);
-        let score = scores[order[i]];
-        while i < order.len() && scores[order[i]] == score {
-            let count = f64::from(counts[order[i]]);
-            if present[order[i]] {
+        for &i in equal {
+            let count = f64::from(counts[i]);
+            if present[i] {
                 pos += count;
             } else {
                 neg += count;
             }
-            i += 1;
         }
         wins += pos * (neg_below + neg / 2.0);
         pos_below += pos;
@@ -99,6 +99,7 @@ mod tests {
     fn one_class_alone_has_no_area() {
         assert_eq!(auroc(&[0.1, 0.9], &[true, true]), None);
         assert_eq!(auroc(&[], &[]), None);
+        assert_eq!(auroc(&[0.1, f32::NAN, 0.3], &[true, false, true]), None);
         assert_eq!(youden_threshold(&[0.1, 0.9], &[false, false]), None);
     }
 

@@ -12,9 +12,9 @@ use super::auroc::{sorted_order, weighted_auroc};
 pub struct Interval {
     /// On the data as they are.
     pub value: f64,
-    /// 2.5% quantile over the resamples.
+    /// Lower end: of a bootstrap, the 2.5% quantile over the resamples.
     pub lo: f64,
-    /// 97.5% quantile over the resamples.
+    /// Upper end: of a bootstrap, the 97.5% quantile.
     pub hi: f64,
 }
 
@@ -68,7 +68,14 @@ impl Bootstrap {
     /// Mean area over several findings, each given as scores and labels. A resample in which any of them has no value
     /// is left out. `None` for an empty list.
     pub fn macro_auroc(&self, columns: &[(Vec<f32>, Vec<bool>)]) -> Option<Interval> {
-        let mean = MacroAuroc::new(columns)?;
+        let mean = MeanAuroc::macro_average(columns)?;
+        self.interval(|counts| mean.of(counts))
+    }
+
+    /// Mean area over several findings, each weighing its number of cases in the data as they are, in every resample
+    /// too. A resample in which any of them has no value is left out. `None` for an empty list.
+    pub fn prevalence_weighted_auroc(&self, columns: &[(Vec<f32>, Vec<bool>)]) -> Option<Interval> {
+        let mean = MeanAuroc::by_prevalence(columns)?;
         self.interval(|counts| mean.of(counts))
     }
 
@@ -78,29 +85,54 @@ impl Bootstrap {
         ours: &[(Vec<f32>, Vec<bool>)],
         theirs: &[(Vec<f32>, Vec<bool>)],
     ) -> Option<Interval> {
-        let (ours, theirs) = (MacroAuroc::new(ours)?, MacroAuroc::new(theirs)?);
+        let (ours, theirs) = (MeanAuroc::macro_average(ours)?, MeanAuroc::macro_average(theirs)?);
         self.interval(|counts| Some(ours.of(counts)? - theirs.of(counts)?))
     }
 }
 
 /// Mean area over findings, their scores sorted once.
-struct MacroAuroc<'a> {
-    columns: Vec<(&'a [f32], &'a [bool], Vec<usize>)>,
+struct MeanAuroc<'a> {
+    columns: Vec<Column<'a>>,
 }
 
-impl<'a> MacroAuroc<'a> {
-    fn new(columns: &'a [(Vec<f32>, Vec<bool>)]) -> Option<Self> {
-        let columns: Vec<_> =
-            columns.iter().map(|(scores, present)| (&scores[..], &present[..], sorted_order(scores))).collect();
-        (!columns.is_empty()).then_some(Self { columns })
+/// One finding of a mean.
+struct Column<'a> {
+    scores: &'a [f32],
+    present: &'a [bool],
+    order: Vec<usize>,
+    /// Share in the mean; all of them sum to 1.
+    weight: f64,
+}
+
+impl<'a> MeanAuroc<'a> {
+    /// Every finding weighs the same.
+    fn macro_average(columns: &'a [(Vec<f32>, Vec<bool>)]) -> Option<Self> {
+        Self::weighted(columns, |_| 1)
+    }
+
+    /// A finding weighs its number of cases.
+    fn by_prevalence(columns: &'a [(Vec<f32>, Vec<bool>)]) -> Option<Self> {
+        Self::weighted(columns, |present| present.iter().filter(|&&p| p).count())
+    }
+
+    /// `None` if the weights sum to 0.
+    fn weighted(columns: &'a [(Vec<f32>, Vec<bool>)], weight: impl Fn(&[bool]) -> usize) -> Option<Self> {
+        let total: usize = columns.iter().map(|(_, present)| weight(present)).sum();
+        let column = |(scores, present): &'a (Vec<f32>, Vec<bool>)| Column {
+            scores,
+            present,
+            order: sorted_order(scores),
+            weight: weight(present) as f64 / total as f64,
+        };
+        (total > 0).then(|| Self { columns: columns.iter().map(column).collect() })
     }
 
     fn of(&self, counts: &[u32]) -> Option<f64> {
         let mut sum = 0.0;
-        for (scores, present, order) in &self.columns {
-            sum += weighted_auroc(scores, present, order, counts)?;
+        for column in &self.columns {
+            sum += column.weight * weighted_auroc(column.scores, column.present, &column.order, counts)?;
         }
-        Some(sum / self.columns.len() as f64)
+        Some(sum)
     }
 }
 
@@ -143,5 +175,19 @@ mod tests {
         let bootstrap = Bootstrap::by_patient(&patients, 100, 5);
         let difference = bootstrap.macro_auroc_difference(&columns, &columns).expect("both classes");
         assert_eq!(difference, Interval { value: 0.0, lo: 0.0, hi: 0.0 });
+    }
+
+    #[test]
+    fn the_weighted_mean_leans_to_the_frequent_finding() {
+        let (scores, present, patients) = data();
+        let rare: Vec<bool> = (0..200).map(|i| i % 20 == 0).collect();
+        let columns = [(scores.clone(), present.clone()), (scores.clone(), rare.clone())];
+        let bootstrap = Bootstrap::by_patient(&patients, 100, 5);
+        let found = bootstrap.prevalence_weighted_auroc(&columns).unwrap();
+        let areas = [&present, &rare].map(|p| crate::metric::auroc(&scores, p).unwrap());
+        assert!((found.value - (67.0 * areas[0] + 10.0 * areas[1]) / 77.0).abs() < 1e-12);
+        assert!(found.lo < found.value && found.value < found.hi, "{found:?}");
+        assert_eq!(bootstrap.prevalence_weighted_auroc(&[]), None);
+        assert_eq!(bootstrap.prevalence_weighted_auroc(&[(vec![0.5; 200], vec![false; 200])]), None);
     }
 }

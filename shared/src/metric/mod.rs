@@ -1,7 +1,14 @@
-//! How well a model does: area under the ROC curve, and intervals by resampling patients.
+//! How well a model does: area under the ROC curve, intervals by resampling patients, comparison of two models,
+//! calibration, and the operating point.
 
 pub mod auroc;
 pub mod bootstrap;
+pub mod calibration;
+pub mod delong;
+pub mod operating;
 
 pub use auroc::{auroc, youden_threshold};
 pub use bootstrap::{Bootstrap, Interval};
+pub use calibration::{Reliability, ReliabilityBin, fit_temperature};
+pub use delong::{PairedAuroc, delong};
+pub use operating::{OperatingPoint, operating_point};
