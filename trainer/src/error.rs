@@ -74,6 +74,12 @@ pub enum Error {
         /// Names of the batch's images.
         images: String,
     },
+    /// Two models to be compared were scored on different studies.
+    #[error("the two models were not scored on the same studies: {reason}")]
+    OtherStudies {
+        /// The first disagreement.
+        reason: String,
+    },
     /// A part of the split is too small to be used.
     #[error("the {part} part of the split has {found} images, at least {needed} are needed: give more data")]
     TooFewImages {

@@ -4,8 +4,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use shared::finding::Finding;
-use shared::io::card::{Auroc, Evaluation, Twin};
-use shared::metric::{Bootstrap, Interval, youden_threshold};
+use shared::io::ModelCard;
+use shared::io::card::{Auroc, Calibration, Evaluation, FindingCard, Twin};
+use shared::metric::calibration::N_BINS;
+use shared::metric::{
+    Bootstrap, Interval, OperatingPoint, Reliability, fit_temperature, operating_point, youden_threshold,
+};
 
 use crate::data::Study;
 use crate::error::Result;
@@ -61,11 +65,11 @@ impl Scored {
         ids.len()
     }
 
-    fn bootstrap(&self) -> Bootstrap {
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
         Bootstrap::by_patient(&self.patients, RESAMPLES, BOOTSTRAP_SEED)
     }
 
-    fn columns(&self, findings: &[Finding]) -> Vec<(Vec<f32>, Vec<bool>)> {
+    pub(crate) fn columns(&self, findings: &[Finding]) -> Vec<(Vec<f32>, Vec<bool>)> {
         findings.iter().map(|&f| self.column(f)).collect()
     }
 
@@ -99,6 +103,28 @@ impl Scored {
     /// Threshold of each finding by Youden's index.
     pub fn thresholds(&self) -> Vec<Option<f32>> {
         Finding::ALL.map(|f| self.column(f)).iter().map(|(scores, present)| youden_threshold(scores, present)).collect()
+    }
+
+    /// Calibrates on these scores, which the weights were not fitted to; `positive_weights` are those of training.
+    pub fn calibration(&self, positive_weights: &[f32; Finding::COUNT]) -> Calibration {
+        let start = Calibration { temperature: 1.0, offsets: positive_weights.map(f32::ln).to_vec() };
+        let (logits, present): (Vec<f32>, Vec<bool>) =
+            self.pooled().map(|(finding, score, present)| (start.logit(finding, score), present)).unzip();
+        Calibration { temperature: fit_temperature(&logits, &present), ..start }
+    }
+
+    /// Probabilities of all findings together against what is there: as the scores are, or calibrated.
+    pub fn reliability(&self, calibration: Option<&Calibration>) -> Option<Reliability> {
+        let probability = |(finding, score, present)| {
+            (calibration.map_or(score, |calibration| calibration.probability(finding, score)), present)
+        };
+        let (probabilities, present): (Vec<f32>, Vec<bool>) = self.pooled().map(probability).unzip();
+        Reliability::new(&probabilities, &present, N_BINS)
+    }
+
+    fn pooled(&self) -> impl Iterator<Item = (Finding, f32, bool)> {
+        let rows = self.scores.iter().zip(&self.present);
+        rows.flat_map(|(scores, present)| Finding::ALL.map(|f| (f, scores[f.index()], present[f.index()])))
     }
 
     /// What a model card says of a test split: the macro area over findings with at least 20 positives, and the twin's.
@@ -152,6 +178,8 @@ pub struct EvaluationReport {
     pub lo: Option<f64>,
     /// Upper end of it.
     pub hi: Option<f64>,
+    /// Mean area over the same findings, each weighing its number of positive images, with its 95% interval.
+    pub prevalence_weighted_auroc: Option<Interval>,
     /// The findings averaged over.
     pub macro_findings: Vec<Finding>,
     /// Images.
@@ -160,6 +188,12 @@ pub struct EvaluationReport {
     pub n_patients: usize,
     /// Area of each finding; `None` without a case or without a control.
     pub findings: ByFinding<Auroc>,
+    /// Sensitivity, specificity and predictive values at the card's threshold of each finding.
+    pub operating_points: Option<ByFinding<OperatingPoint>>,
+    /// Expected calibration error of the scores over all findings.
+    pub calibration_error: Option<f64>,
+    /// The same of the card's calibrated probabilities.
+    pub calibrated_error: Option<f64>,
 }
 
 /// A value for each finding, written as an object in the order of the findings.
@@ -180,16 +214,35 @@ impl EvaluationReport {
     /// Measures scores; findings with fewer than `min_positives` images do not enter the macro average.
     pub fn new(scored: &Scored, min_positives: usize) -> Self {
         let macro_findings = scored.measurable(min_positives);
-        let interval = scored.bootstrap().macro_auroc(&scored.columns(&macro_findings));
+        let (bootstrap, columns) = (scored.bootstrap(), scored.columns(&macro_findings));
+        let (interval, prevalence_weighted_auroc) =
+            rayon::join(|| bootstrap.macro_auroc(&columns), || bootstrap.prevalence_weighted_auroc(&columns));
         Self {
             macro_auroc: interval.map(|i| i.value),
             lo: interval.map(|i| i.lo),
             hi: interval.map(|i| i.hi),
+            prevalence_weighted_auroc,
             macro_findings,
             n: scored.present.len(),
             n_patients: scored.n_patients(),
             findings: ByFinding(scored.aurocs()),
+            operating_points: None,
+            calibration_error: scored.reliability(None).map(|found| found.expected_calibration_error),
+            calibrated_error: None,
         }
+    }
+
+    /// Adds what a card's thresholds and its calibration come to on the same scores.
+    #[must_use]
+    pub fn with_card(mut self, scored: &Scored, card: &ModelCard) -> Self {
+        let point = |entry: &FindingCard| {
+            let (scores, present) = scored.column(entry.finding);
+            operating_point(&scores, &present, entry.threshold?)
+        };
+        self.operating_points = Some(ByFinding(card.findings.iter().map(point).collect()));
+        let calibrated = card.calibration.as_ref().and_then(|calibration| scored.reliability(Some(calibration)));
+        self.calibrated_error = calibrated.map(|found| found.expected_calibration_error);
+        self
     }
 }
 
@@ -225,6 +278,8 @@ mod tests {
         assert_eq!(json["findings"].as_object().unwrap().len(), 14);
         let mean = scored.macro_auroc(1).unwrap();
         assert!((json["macro_auroc"].as_f64().unwrap() - mean).abs() < 1e-12);
+        let weighted = &json["prevalence_weighted_auroc"];
+        assert!(weighted["lo"].as_f64().unwrap() <= weighted["value"].as_f64().unwrap());
     }
 
     #[test]

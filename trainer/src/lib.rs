@@ -5,16 +5,19 @@
 
 pub mod allocator;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod figure;
 pub mod glove;
 pub mod model_dir;
 pub mod optim;
 pub mod statistics;
 pub mod suite;
+pub mod tensorboard;
 pub mod train;
 
 pub use error::{Error, Result};

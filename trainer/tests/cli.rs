@@ -101,7 +101,7 @@ const LABELS: &str = "image,patient_id,findings\na.png,1,Mass|Effusion\nb.png,2,
 fn a_trained_model_predicts_and_is_measured() {
     let dir = tempfile::tempdir().unwrap();
     let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
-    for name in ["model.safetensors", "model.json", "metrics.jsonl", "split.csv"] {
+    for name in ["model.safetensors", "model.json", "metrics.jsonl", "split.csv", "curves.svg", "reliability.svg"] {
         assert!(model.join(name).is_file(), "{name}");
     }
     let (source, files) = labelled(&dir.path().join("set"), LABELS);
@@ -121,7 +121,26 @@ fn a_trained_model_predicts_and_is_measured() {
     assert_eq!((&mass["n_pos"], &mass["n"]), (&Value::from(1), &Value::from(2)));
     assert!(mass["auroc"].as_f64().is_some_and(|a| a == 0.0 || a == 1.0 || a == 0.5));
     assert!(report["findings"]["Hernia"].is_null());
-    assert!(report["macro_auroc"].is_number());
+    assert!(report["macro_auroc"].is_number() && report["prevalence_weighted_auroc"]["value"].is_number());
+    assert!(report["operating_points"].is_object() && report["calibrated_error"].is_number());
+    let events =
+        std::fs::read_dir(&model).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().contains("tfevents"));
+    assert_eq!(events.count(), 1);
+    // A model does not differ from itself.
+    let same = ["compare", text(&model), text(&model), "--data", &source, "--json"];
+    let same: Value = serde_json::from_str(&succeeds(&same)).unwrap();
+    assert_eq!(same["macro_difference"]["value"], 0.0);
+    let other = trained(dir.path(), "other", ["seed = 3", "seed = 4"]);
+    let said = succeeds(&[
+        "compare",
+        text(&model),
+        text(&other),
+        "--data",
+        "phantom:xray?n=60&difficulty=0",
+        "--part",
+        "test",
+    ]);
+    assert!(said.contains("DeLong") || said.contains("not measurable"), "{said}");
 }
 
 #[test]

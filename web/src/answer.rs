@@ -162,6 +162,7 @@ pub(crate) mod tests {
             architecture: ResNetConfig { depth: Depth::D18, width: 16, in_channels: 1, stem_pool: false },
             preprocessing: Preprocessing { size: 64, channels: 1, normalization: Normalization::PerImage },
             findings: findings.to_vec(),
+            calibration: None,
             evaluation: None,
             training: Training {
                 commands: vec![],

@@ -26,12 +26,44 @@ pub struct ModelCard {
     pub preprocessing: Preprocessing,
     /// One entry per output, in the order of the outputs: the 14 findings in the order of [`Finding::ALL`].
     pub findings: Vec<FindingCard>,
+    /// From scores to probabilities; absent in cards of older models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// What was measured and on what; absent until `cmim train` has reached its end.
     pub evaluation: Option<Evaluation>,
     /// How the weights came to be.
     pub training: Training,
     /// The file that holds the weights.
     pub weights: WeightsFile,
+}
+
+/// How a score becomes a probability: `σ((logit(score) - offset) / temperature)`.
+///
+/// Positives weigh more than negatives in training, which raises every score; the offset, the logarithm of that weight,
+/// takes this back exactly. The temperature is fitted on the validation split (Guo et al. 2017, arXiv 1706.04599).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// One for all findings.
+    pub temperature: f32,
+    /// One for each finding, in the order of [`Finding::ALL`].
+    pub offsets: Vec<f32>,
+}
+
+/// Scores this close to 0 and 1 are not told apart.
+const SURE: f32 = 1e-6;
+
+impl Calibration {
+    /// The logit of a finding's score without the training's weight, before the temperature.
+    pub fn logit(&self, finding: Finding, score: f32) -> f32 {
+        let score = score.clamp(SURE, 1.0 - SURE);
+        (score / (1.0 - score)).ln() - self.offsets.get(finding.index()).copied().unwrap_or(0.0)
+    }
+
+    /// The probability of a finding from its score, `0..=1`.
+    pub fn probability(&self, finding: Finding, score: f32) -> f32 {
+        1.0 / (1.0 + (-self.logit(finding, score) / self.temperature).exp())
+    }
 }
 
 /// One output of the model.
@@ -155,6 +187,16 @@ impl ModelCard {
         if !card.findings.iter().map(|entry| entry.finding).eq(Finding::ALL) {
             return Err(invalid("`findings` does not list the 14 findings in their order".to_owned()));
         }
+        if let Some(calibration) = &card.calibration {
+            let finite = calibration.offsets.iter().all(|offset| offset.is_finite());
+            if calibration.offsets.len() != Finding::COUNT
+                || !finite
+                || calibration.temperature.is_nan()
+                || calibration.temperature <= 0.0
+            {
+                return Err(invalid("`calibration` needs 14 finite offsets and a temperature above 0".to_owned()));
+            }
+        }
         card.architecture.check().map_err(|error| invalid(error.to_string()))?;
         card.preprocessing.check().map_err(|error| invalid(error.to_string()))?;
         Ok(card)
@@ -170,5 +212,20 @@ impl ModelCard {
             .map_err(|error| Error::Card { file: self.weights.file.clone(), reason: error.to_string() })?;
         json.push('\n');
         Ok(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_takes_the_weight_of_the_positives_back() {
+        // Odds of 1 to 9, with positives weighing 9 fold, are scored one half.
+        let calibration = Calibration { temperature: 1.0, offsets: vec![9f32.ln(); Finding::COUNT] };
+        assert!((calibration.probability(Finding::Mass, 0.5) - 0.1).abs() < 1e-6);
+        let soft = Calibration { temperature: 2.0, ..calibration };
+        assert!((soft.probability(Finding::Mass, 0.5) - 0.25).abs() < 1e-6);
+        assert!(soft.probability(Finding::Mass, 1.0) < 1.0 && soft.probability(Finding::Mass, 0.0) > 0.0);
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::jsd::{PairWeights, jsd_loss};
+use super::jsd::{PairWeights, diagonal, jsd_loss};
 use crate::error::Result;
 
 /// How mutual information is estimated from critic scores.
@@ -105,7 +105,7 @@ pub fn info_nce_loss(scores: &Tensor, negatives: &[bool]) -> Result<Estimate> {
     let n_rows = counts.iter().filter(|&&count| count > 0).count() as f64;
     let rows: Vec<f64> = counts.iter().map(|&count| if count > 0 { 1.0 / n_rows } else { 0.0 }).collect();
     let rows = Tensor::from_vec(rows, (n, 1, 1), &Device::Cpu)?.to_dtype(scores.dtype())?;
-    let positive = weights.diagonal(scores)?; // [N, L_a, L_b]
+    let positive = diagonal(scores)?; // [N, L_a, L_b]
     let allowed = weights.only_negatives(scores)?; // [N, N, L_a, L_b]
     // The sum over the others, and each fraction, relative to their greatest terms.
     let most = allowed.detach().max(3)?.max(1)?.unsqueeze(2)?; // [N, L_a, 1]
@@ -204,7 +204,7 @@ mod tests {
     fn gradients_equal_finite_differences() -> Result<()> {
         let scores = (random((3, 3, 2, 2), 1)? * 2.0)?;
         // Without a past the running mean is the batch's own: the gradient is the value's.
-        check(&[scores.clone()], |v| {
+        check(std::slice::from_ref(&scores), |v| {
             let mean = &mut RunningMean::default();
             // The mean is a constant to the gradient; dividing by it is differentiating the logarithm.
             dv_loss(&v[0], &NEGATIVES, mean).map_err(candle_core::Error::wrap)

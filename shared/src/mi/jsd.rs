@@ -90,13 +90,13 @@ impl PairWeights {
     pub(super) fn greatest_negative(&self, x: &Tensor) -> Result<f64> {
         Ok(self.only_negatives(&x.detach())?.max_all()?.to_dtype(DType::F64)?.to_scalar()?)
     }
+}
 
-    /// The true pairs' scores: `[N, N, L_a, L_b]` to `[N, L_a, L_b]`.
-    pub(super) fn diagonal(&self, x: &Tensor) -> Result<Tensor> {
-        let (n, _, l_a, l_b) = x.dims4()?;
-        let rows = Tensor::from_vec((0..n as u32).map(|i| i * (n as u32 + 1)).collect(), n, x.device())?;
-        Ok(x.reshape((n * n, l_a, l_b))?.index_select(&rows, 0)?)
-    }
+/// The true pairs' scores: `[N, N, L_a, L_b]` to `[N, L_a, L_b]`.
+pub(super) fn diagonal(scores: &Tensor) -> Result<Tensor> {
+    let (n, _, l_a, l_b) = scores.dims4()?;
+    let rows = Tensor::from_vec((0..n as u32).map(|i| i * (n as u32 + 1)).collect(), n, scores.device())?;
+    Ok(scores.reshape((n * n, l_a, l_b))?.index_select(&rows, 0)?)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use shared::metric::Interval;
 use trainer::data::{ImageSource, Part, Split, Study, union};
 use trainer::evaluate::{EvaluationReport, Scored, score};
 use trainer::model_dir::{CARD, ModelDir, SPLIT, WHOLE_WEIGHTS};
@@ -61,7 +62,10 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         }
     }
     let scored = Scored::new(scores(&args.model, &chosen, args.with_reports)?, &chosen);
-    let report = EvaluationReport::new(&scored, args.min_positives);
+    let mut report = EvaluationReport::new(&scored, args.min_positives);
+    if !args.with_reports && args.model.join(CARD).is_file() {
+        report = report.with_card(&scored, &ModelDir::read(&args.model)?.card);
+    }
     if args.json {
         return print(&serde_json::to_string(&report)?);
     }
@@ -86,8 +90,18 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
             report.macro_findings.len(),
             report.n,
             report.n_patients
+        ))?,
+        _ => print("macro                not measurable")?,
+    }
+    if let Some(Interval { value, lo, hi }) = report.prevalence_weighted_auroc {
+        print(&format!("{:<20} {value:.3} ({lo:.3} to {hi:.3})", "by prevalence"))?;
+    }
+    match (report.calibration_error, report.calibrated_error) {
+        (Some(raw), Some(calibrated)) => print(&format!(
+            "calibration error    {raw:.3} of the scores, {calibrated:.3} of the calibrated probabilities"
         )),
-        _ => print("macro                not measurable"),
+        (Some(raw), None) => print(&format!("calibration error    {raw:.3} of the scores")),
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line of `cmim`.
 
+mod compare;
 mod data;
 mod eval;
 mod export;
@@ -31,6 +32,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Pack a model for the page, with compressed weights.
     Export(export::ExportArgs),
+    /// Compare two models on the same images.
+    Compare(compare::CompareArgs),
     /// Tell what a data source holds: counts by finding and part, what is left out and why.
     Data(data::DataArgs),
     /// Learn word vectors from reports, for those who have no download.
@@ -46,6 +49,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),
         Command::Glove(args) => glove::run(args),
         Command::Table1(args) => table1::run(args),

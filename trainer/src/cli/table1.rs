@@ -59,6 +59,7 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     let text = table.to_text();
     write_atomically(&args.out.join(format!("{}.json", suite.name)), json.as_bytes())?;
     write_atomically(&args.out.join(format!("{}.txt", suite.name)), text.as_bytes())?;
+    write_atomically(&args.out.join(format!("{}.svg", suite.name)), table.to_figure().as_bytes())?;
     print(&text).context("the table is in the folder all the same")
 }
 

@@ -79,7 +79,9 @@ pub fn describe(source: &ImageSource, split_seed: u64) -> Result<(Description, S
     let split = Split::new(&studies, split_seed);
     let part = |study: &&Study| split.part(&study.image).unwrap_or(Part::Train) as usize;
     let mut parts = [0; 3];
-    studies.iter().for_each(|study| parts[part(&study)] += 1);
+    for study in &studies {
+        parts[part(&study)] += 1;
+    }
     let labelled: Vec<&Study> = studies.iter().filter(|study| study.findings.is_some()).collect();
     let read: Vec<(FindingSet, FindingSet)> = labelled
         .iter()
@@ -88,7 +90,9 @@ pub fn describe(source: &ImageSource, split_seed: u64) -> Result<(Description, S
     let findings = Finding::ALL.map(|finding| {
         let with: Vec<&&Study> = labelled.iter().filter(|study| study.known_findings().contains(finding)).collect();
         let mut parts = [0; 3];
-        with.iter().for_each(|study| parts[part(study)] += 1);
+        for study in &with {
+            parts[part(study)] += 1;
+        }
         let share = |present: bool| {
             let of: Vec<bool> = read
                 .iter()
@@ -124,7 +128,9 @@ impl Description {
             "{}: {} images of {} patients, {} labelled, {} with a report\n",
             self.source, self.n, self.n_patients, self.n_labelled, self.n_with_report
         );
-        self.notes.iter().for_each(|note| text += &format!("{note}\n"));
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
         let [train, validation, test] = self.parts;
         let _ = writeln!(text, "split by patient, seed {}: {train} / {validation} / {test}\n", self.split_seed);
         let _ = writeln!(text, "{:<20}{:>8}{:>18}   read from reports by rules", "", "images", "train/val/test");

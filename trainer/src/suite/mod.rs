@@ -175,7 +175,9 @@ impl Suite {
     /// [`Error::Config`] if it is not valid.
     pub fn config(&self, changes: &[&Table], seed: u64) -> Result<Config> {
         let mut table = self.config.clone();
-        changes.iter().for_each(|change| merge(&mut table, change));
+        for change in changes {
+            merge(&mut table, change);
+        }
         table.insert("seed".to_owned(), Value::Integer(seed as i64));
         let text = table.to_string().replace("{seed}", &seed.to_string());
         let mut config = Config::parse(&self.name, &text)?;

@@ -79,10 +79,13 @@ struct Job {
     config: Config,
 }
 
+/// Results by row and seed.
+type ByRow = BTreeMap<String, BTreeMap<u64, RunResult>>;
+
 /// The results of a suite, and what was chosen.
 pub struct Results {
     /// By row and seed; rows that only measure others' models are filled in.
-    pub(super) rows: BTreeMap<String, BTreeMap<u64, RunResult>>,
+    pub(super) rows: ByRow,
     /// By group: mean validation area of each candidate.
     pub(super) tuning: BTreeMap<String, Vec<f64>>,
 }
@@ -156,15 +159,10 @@ fn has_seed(suite: &Suite, row: &Row, seed: u64) -> bool {
 }
 
 /// Results by key and seed; what is not there yet is trained.
-fn run_all(
-    folder: &Path,
-    todo: Vec<Job>,
-    jobs: usize,
-    progress: &impl Progress,
-) -> Result<BTreeMap<String, BTreeMap<u64, RunResult>>> {
+fn run_all(folder: &Path, todo: Vec<Job>, jobs: usize, progress: &impl Progress) -> Result<ByRow> {
     let n = todo.len();
     let queue = Mutex::new(todo.into_iter().collect::<VecDeque<Job>>());
-    let done: Mutex<(BTreeMap<String, BTreeMap<u64, RunResult>>, usize)> = Mutex::default();
+    let done: Mutex<(ByRow, usize)> = Mutex::default();
     let lock = |queue: &Mutex<VecDeque<Job>>| queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
     let worker = || -> Result<()> {

@@ -8,6 +8,7 @@ use shared::metric::Interval;
 
 use super::Suite;
 use super::run::{Results, RunResult};
+use crate::figure::{ForestRow, forest};
 use crate::statistics::mean_interval;
 
 /// The results of a suite.
@@ -135,6 +136,22 @@ impl ResultTable {
             tuning: results.tuning.clone(),
             protocol: suite.clone(),
         }
+    }
+
+    /// The rows with their intervals as a figure, SVG.
+    pub fn to_figure(&self) -> String {
+        let rows: Vec<ForestRow<'_>> = self
+            .rows
+            .iter()
+            .map(|row| ForestRow {
+                label: &row.label,
+                value: row.macro_auroc,
+                interval: row.lo.zip(row.hi),
+                published: row.published,
+            })
+            .collect();
+        let twin = self.rows.iter().find(|row| row.method == "resnet").map(|row| row.macro_auroc);
+        forest(&self.title, "test macro AUC, mean over seeds with its 95% interval", &rows, twin)
     }
 
     /// The table for a terminal.

@@ -12,7 +12,11 @@ use crate::config::{Method, Pairing};
 use crate::data::{ImageSource, Part, ReportSource, Study};
 use crate::error::{Error, Result};
 use crate::evaluate::{Scored, score};
+use crate::figure::reliability;
 use crate::model_dir::{self, ModelDir};
+
+/// Name of the figure of the calibration.
+const RELIABILITY: &str = "reliability.svg";
 
 /// Measures the best weights, chosen on validation, on the test split, and writes them; for methods whose image path
 /// stands alone also the model and its card.
@@ -37,6 +41,10 @@ pub(super) fn finish(run: &Run<'_>) -> Result<Outcome> {
         .answers_from_image_path()
         .then(|| -> Result<ModelCard> {
             let card = card(run, &validation, &test)?;
+            if let Some(found) = test.reliability(card.calibration.as_ref()) {
+                let figure = reliability("Calibrated probabilities, test part, all findings", &found);
+                write_atomically(&run.options.out.join(RELIABILITY), figure.as_bytes())?;
+            }
             model_dir::write(&run.options.out, card, &image_weights(&run.best)?, Encoding::F32)
         })
         .transpose()?;
@@ -67,6 +75,7 @@ fn card(run: &Run<'_>, validation: &Scored, test: &Scored) -> Result<ModelCard> 
         architecture: run.config.image,
         preprocessing: run.config.preprocessing,
         findings,
+        calibration: Some(validation.calibration(&run.positive_weights)),
         evaluation: Some(evaluation(run, test, twin_scored.as_ref())),
         training: Training {
             commands,

@@ -2,6 +2,7 @@
 
 mod average;
 mod batch;
+mod curves;
 mod finish;
 mod loader;
 mod model;

@@ -174,7 +174,7 @@ impl Model {
     }
 
     /// Logits of images, without their reports; `None` for methods that need them.
-    pub(super) fn from_images(&self, images: &Tensor) -> Result<Option<Tensor>> {
+    pub(super) fn answer_images(&self, images: &Tensor) -> Result<Option<Tensor>> {
         Ok(match self {
             Self::Image(_) | Self::Cmim(_) | Self::Oracle(_) => {
                 self.image().map(|image| image.forward_t(images, false)).transpose()?.map(|out| out.logits)
@@ -185,7 +185,7 @@ impl Model {
     }
 
     /// Logits of images with their reports; `None` for methods that cannot read them at test time.
-    pub(super) fn with_reports(&self, images: &Tensor, reports: &TokenBatch) -> Result<Option<Tensor>> {
+    pub(super) fn answer_pairs(&self, images: &Tensor, reports: &TokenBatch) -> Result<Option<Tensor>> {
         Ok(match self {
             Self::Cmim(model) | Self::Joint(model) => {
                 let image = model.image().forward_t(images, false)?;
@@ -218,10 +218,12 @@ impl Model {
 
 /// Findings of the labelled rows of a batch.
 struct Targets {
-    /// Position among the targets of each row of the batch.
+    /// Position among the labelled rows of each row of the batch.
     position: Vec<Option<u32>>,
-    labelled: Tensor,
-    targets: Tensor,
+    /// The labelled rows.
+    rows: Tensor,
+    /// `[M, K]`.
+    findings: Tensor,
 }
 
 impl Targets {
@@ -230,17 +232,17 @@ impl Targets {
         for (at, row) in (0..).zip(batch.labelled.to_vec1::<u32>()?) {
             position[row as usize] = Some(at);
         }
-        Ok(Self { position, labelled: batch.labelled.clone(), targets: batch.targets.clone() })
+        Ok(Self { position, rows: batch.labelled.clone(), findings: batch.targets.clone() })
     }
 
     /// Cross-entropy of logits, one for each row of the batch or for each of `rows`, over those that are labelled.
     fn loss(&self, logits: &Tensor, rows: Option<&[u32]>, positive_weights: &Tensor) -> Result<Option<Tensor>> {
         let Some(rows) = rows else {
-            if self.labelled.elem_count() == 0 {
+            if self.rows.elem_count() == 0 {
                 return Ok(None);
             }
-            let logits = logits.index_select(&self.labelled, 0)?;
-            return Ok(Some(finding_loss(&logits, &self.targets, positive_weights)?));
+            let logits = logits.index_select(&self.rows, 0)?;
+            return Ok(Some(finding_loss(&logits, &self.findings, positive_weights)?));
         };
         let known: Vec<(u32, u32)> =
             (0..).zip(rows).filter_map(|(at, &row)| Some((at, self.position[row as usize]?))).collect();
@@ -252,7 +254,7 @@ impl Targets {
             let n = rows.len();
             tensor.index_select(&Tensor::from_vec(rows, n, &Device::Cpu)?, 0)
         };
-        Ok(Some(finding_loss(&select(logits, at)?, &select(&self.targets, target)?, positive_weights)?))
+        Ok(Some(finding_loss(&select(logits, at)?, &select(&self.findings, target)?, positive_weights)?))
     }
 }
 

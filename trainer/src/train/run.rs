@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use candle_core::backprop::GradStore;
@@ -16,7 +17,7 @@ use super::batch::{self, Batch, Draw, Material, Stream};
 use super::loader::Loader;
 use super::model::{self, Losses, Model};
 use super::reports::ReportData;
-use super::{EpochRecord, Observer, Options, Outcome, Start, finish};
+use super::{EpochRecord, Observer, Options, Outcome, Start, curves, finish};
 use crate::checkpoint::{Checkpoint, Progress, write_atomically};
 use crate::config::{Config, Schedule};
 use crate::data::{Dataset, ImageSource, Part, Split, Study, labeler};
@@ -198,11 +199,12 @@ impl<'a> Run<'a> {
         if !self.data.unreadable.is_empty() {
             let unreadable = &self.data.unreadable;
             let named = unreadable[..unreadable.len().min(5)].join("; ");
-            text += &format!("; {} unreadable ones left out: {named}", unreadable.len());
+            let _ = write!(text, "; {} unreadable ones left out: {named}", unreadable.len());
         }
         if let Some(reports) = &self.reports {
             let (own, matched) = reports.n_paired(&self.data.studies, &self.train);
-            text += &format!(
+            let _ = write!(
+                text,
                 "; reports with {} words: {own} training images have their own, {matched} others one of {} with the same \
                  findings",
                 reports.tokenizer.vocabulary_len(),
@@ -362,9 +364,9 @@ impl<'a> Run<'a> {
             let (logits, rows) = if with_reports {
                 let Some(paired) = material.own_reports(part) else { continue };
                 let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), &Device::Cpu)?;
-                (model.with_reports(&images.index_select(&rows, 0)?, &paired.reports)?, paired.rows)
+                (model.answer_pairs(&images.index_select(&rows, 0)?, &paired.reports)?, paired.rows)
             } else {
-                (model.from_images(&images)?, (0..part.len() as u32).collect())
+                (model.answer_images(&images)?, (0..part.len() as u32).collect())
             };
             let Some(logits) = logits else { return Ok(None) };
             for row in candle_nn::ops::sigmoid(&logits)?.to_vec2::<f32>()? {
@@ -422,7 +424,8 @@ impl<'a> Run<'a> {
             metrics += &line;
             metrics.push('\n');
         }
-        write_atomically(&out.join(METRICS), metrics.as_bytes())
+        write_atomically(&out.join(METRICS), metrics.as_bytes())?;
+        curves::write(out, &self.config.name, &self.records)
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {

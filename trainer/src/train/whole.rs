@@ -73,11 +73,11 @@ impl WholeModel {
                     })
                     .collect::<Result<Vec<_>>>()?;
                 let reports = TokenBatch::new(tokens.iter().map(Vec::as_slice));
-                self.model.with_reports(&images, &reports)?.ok_or_else(|| {
+                self.model.answer_pairs(&images, &reports)?.ok_or_else(|| {
                     self.no_answer("its method answers from the image alone; leave out --with-reports".to_owned())
                 })?
             } else {
-                self.from_images(&images)?
+                self.answer(&images)?
             };
             for row in candle_nn::ops::sigmoid(&logits)?.to_vec2::<f32>()? {
                 scores.push(std::array::from_fn(|k| row[k]));
@@ -92,14 +92,14 @@ impl WholeModel {
     ///
     /// [`Error::NoAnswer`] if the method needs a report.
     pub fn scores_of(&self, image: &Radiograph) -> Result<[f32; Finding::COUNT]> {
-        let logits = self.from_images(&self.input(std::slice::from_ref(image))?)?;
+        let logits = self.answer(&self.input(std::slice::from_ref(image))?)?;
         let row = candle_nn::ops::sigmoid(&logits)?.flatten_all()?.to_vec1::<f32>()?;
         Ok(std::array::from_fn(|k| row[k]))
     }
 
-    fn from_images(&self, images: &Tensor) -> Result<Tensor> {
+    fn answer(&self, images: &Tensor) -> Result<Tensor> {
         let needs = || self.no_answer("its method needs the report too; add --with-reports".to_owned());
-        self.model.from_images(images)?.ok_or_else(needs)
+        self.model.answer_images(images)?.ok_or_else(needs)
     }
 
     /// Radiographs to `[N, C, size, size]`.

@@ -56,6 +56,7 @@ fn card(weights: &[u8]) -> ModelCard {
         architecture: ARCHITECTURE,
         preprocessing: Preprocessing { size: 32, channels: 1, normalization: Normalization::PerImage },
         findings: findings.to_vec(),
+        calibration: None,
         evaluation: None,
         training: Training {
             commands: vec!["none".to_owned()],

@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn xml(number: usize, heading: &str, images: &[&str]) -> String {
-        let images: String = images.iter().map(|id| format!("<parentImage id=\"{id}\"/>")).collect();
+        let images = images.iter().flat_map(|id| ["<parentImage id=\"", id, "\"/>"]).collect::<String>();
         format!(
             "<eCitation><uId id=\"CXR{number}\"/><AbstractText Label=\"FINDINGS\">Seen, of {number}.</AbstractText>
              <MeSH><major>{heading}</major></MeSH>{images}</eCitation>"
@@ -245,7 +245,9 @@ mod tests {
             ["CXR1_1_IM-0001-4001.png", "CXR2_IM-0652-1001.png"],
         ] {
             let dir = folder();
-            files.iter().for_each(|file| write(&dir.path().join(file), b""));
+            for file in files {
+                write(&dir.path().join(file), b"");
+            }
             let views = "uid,filename,projection\n1,1_IM-0001-4001.dcm.png,Frontal\n1,1_IM-0001-3001.dcm.png,Lateral\n\
                          2,2_IM-0652-1001.dcm.png,Frontal\n";
             write(&dir.path().join(PROJECTIONS), views.as_bytes());

@@ -81,7 +81,9 @@ impl Anatomy {
     /// The chest as the signs change its shape.
     fn with(&self, signs: &[Sign]) -> Self {
         let mut changed = *self;
-        signs.iter().for_each(|sign| changed.deform(sign));
+        for sign in signs {
+            changed.deform(sign);
+        }
         changed
     }
 

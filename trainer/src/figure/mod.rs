@@ -1,0 +1,13 @@
+//! Figures as SVG: curves over epochs, intervals of several methods, reliability.
+
+mod curves;
+mod forest;
+mod reliability;
+mod svg;
+
+pub use curves::{Line, Panel, curves};
+pub use forest::{ForestRow, forest};
+pub use reliability::reliability;
+
+/// Colours that can be told apart with any colour vision. Source: Okabe and Ito 2008.
+const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];

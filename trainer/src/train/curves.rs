@@ -1,0 +1,81 @@
+//! The record of a run as curves: an SVG figure and TensorBoard's event file.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::EpochRecord;
+use crate::checkpoint::write_atomically;
+use crate::error::{Error, Result};
+use crate::figure::{Line, Panel, curves};
+use crate::tensorboard::{self, Scalars};
+
+/// Name of the figure in the run's folder.
+const FIGURE: &str = "curves.svg";
+
+/// Mutual-information losses by the names they have in records.
+const MUTUAL_INFORMATION: [(&str, &str, &str); 3] =
+    [("ll", "L_ll", "L_ll, validation"), ("lg", "L_lg", "L_lg, validation"), ("gg", "L_gg", "L_gg, validation")];
+
+/// Writes both files anew, so that a resumed run has neither a gap nor a double.
+pub(super) fn write(out: &Path, title: &str, records: &[EpochRecord]) -> Result<()> {
+    let start_secs = began(out);
+    write_atomically(&out.join(FIGURE), figure(title, records).as_bytes())?;
+    let mut wall_time_secs = start_secs as f64;
+    let names: Vec<Vec<(String, f32)>> = records.iter().map(scalars).collect();
+    let scalars: Vec<Scalars<'_>> = records
+        .iter()
+        .zip(&names)
+        .map(|(record, values)| {
+            wall_time_secs += record.seconds;
+            let values = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            Scalars { wall_time_secs, step: record.step as u64, values }
+        })
+        .collect();
+    let path = out.join(tensorboard::file_name(start_secs, "cmim"));
+    tensorboard::write(&path, &scalars).map_err(Error::file(&path, "cannot write the event file"))
+}
+
+/// When the run in the folder began, in seconds since 1970: its event file says so; without one, now.
+fn began(out: &Path) -> u64 {
+    let names = std::fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let begun = names
+        .filter_map(|name| name.to_str()?.strip_prefix("events.out.tfevents.")?.strip_suffix(".cmim")?.parse().ok())
+        .min();
+    begun.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+fn scalars(record: &EpochRecord) -> Vec<(String, f32)> {
+    let mut values = vec![("loss/total".to_owned(), record.loss as f32)];
+    values.extend(record.losses.iter().map(|(name, value)| (format!("loss/{name}"), *value as f32)));
+    values.extend(record.held_out.iter().map(|(name, value)| (format!("validation/{name}"), *value as f32)));
+    for (name, chance) in &record.chance {
+        // What the critic knows: how far its loss is below that of one that knows nothing.
+        let estimate = record.losses.get(name).map(|loss| chance - loss);
+        values.extend(estimate.map(|estimate| (format!("information/{name}"), estimate as f32)));
+    }
+    values.extend(record.validation_auroc.map(|auroc| ("validation/auroc".to_owned(), auroc as f32)));
+    values.push(("loader/waiting".to_owned(), record.waiting as f32));
+    values
+}
+
+fn figure(title: &str, records: &[EpochRecord]) -> String {
+    let points = |value: &dyn Fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
+        records.iter().filter_map(|record| Some((record.epoch as f64, value(record)?))).collect()
+    };
+    let has = |name: &str| records.iter().any(|record| record.losses.contains_key(name));
+    let losses = [("findings", "findings"), ("joint", "image and report"), ("words", "words"), ("places", "places")];
+    let losses = losses.into_iter().filter(|(name, _)| has(name));
+    let losses = losses.map(|(name, label)| Line { name: label, points: points(&|r| r.losses.get(name).copied()) });
+    let mut panels = vec![Panel { title: "cross-entropy", lines: losses.collect(), mark: None }];
+    if let Some((_, chance)) = records.iter().find_map(|record| record.chance.iter().next()) {
+        let mut lines = Vec::new();
+        for (name, trained, held_out) in MUTUAL_INFORMATION.into_iter().filter(|(name, ..)| has(name)) {
+            lines.push(Line { name: trained, points: points(&|r| r.losses.get(name).copied()) });
+            lines.push(Line { name: held_out, points: points(&|r| r.held_out.get(name).copied()) });
+        }
+        panels.push(Panel { title: "mutual-information losses", lines, mark: Some((*chance, "knows nothing")) });
+    }
+    let auroc = Line { name: "validation", points: points(&|record| record.validation_auroc) };
+    panels.push(Panel { title: "macro AUC", lines: vec![auroc], mark: None });
+    curves(title, &panels)
+}
