@@ -20,20 +20,41 @@ impl WordVectors {
     ///
     /// # Errors
     ///
-    /// [`Error::WordVectors`] with the line, for a number that is none or a line shorter than the vectors are.
+    /// [`Error::WordVectors`] with the line, for a number that is none, and for vectors that are shorter or longer than
+    /// `dim`, by the header or by a line.
     pub fn parse(file: &str, text: &str, dim: usize) -> Result<Self> {
         let mut vectors = HashMap::new();
         for (i, line) in text.lines().enumerate() {
             let invalid = |reason: String| Error::WordVectors { file: file.to_owned(), line: i + 1, reason };
             let fields: Vec<&str> = line.split(' ').collect();
-            if i == 0 && fields.len() == 2 && fields.iter().all(|f| f.parse::<usize>().is_ok()) {
-                continue;
+            if i == 0
+                && let [count, header_dim] = fields[..]
+                && let (Ok(_), Ok(header_dim)) = (count.parse::<usize>(), header_dim.parse::<usize>())
+            {
+                if header_dim == dim {
+                    continue;
+                }
+                // A word and one number look like a header.
+                if dim != 1 {
+                    let reason = format!("expected vectors of {dim} numbers, the header says {header_dim}");
+                    return Err(invalid(reason));
+                }
             }
             if line.is_empty() {
                 continue;
             }
-            let Some(n_word) = fields.len().checked_sub(dim).filter(|&n| n > 0) else {
-                return Err(invalid(format!("expected a word and {dim} numbers, found {} fields", fields.len())));
+            // Behind a word with spaces are `dim` numbers and no more: a longer row of numbers is a longer vector.
+            let n_numbers = fields[1..].iter().rev().take_while(|field| is_number(field)).count();
+            let n_word = match fields.len().checked_sub(dim) {
+                Some(n_word) if n_word == 1 || (n_word > 1 && n_numbers < fields.len() - 1) => n_word,
+                _ => {
+                    let found = match n_numbers {
+                        0 => "no numbers".to_owned(),
+                        1 => "1 number".to_owned(),
+                        n => format!("{n} numbers"),
+                    };
+                    return Err(invalid(format!("expected a word and {dim} numbers, found {found}")));
+                }
             };
             let vector = fields[n_word..]
                 .iter()
@@ -80,6 +101,11 @@ impl WordVectors {
     }
 }
 
+/// Whether a field of a line is a number that a vector can have.
+fn is_number(field: &str) -> bool {
+    field.parse::<f32>().is_ok_and(f32::is_finite)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,8 +125,25 @@ mod tests {
         let error = WordVectors::parse("g.txt", "heart 1 2\nlung 1 x\n", 2).expect_err("not a number");
         assert_eq!(error.to_string(), "g.txt, line 2: `x` is not a finite number");
         let error = WordVectors::parse("g.txt", "heart 1\n", 2).expect_err("short");
-        assert_eq!(error.to_string(), "g.txt, line 1: expected a word and 2 numbers, found 2 fields");
+        assert_eq!(error.to_string(), "g.txt, line 1: expected a word and 2 numbers, found 1 number");
         assert!(WordVectors::parse("g.txt", "", 2).is_err());
         assert!(WordVectors::parse("g.txt", "heart NaN 1\n", 2).is_err());
+    }
+
+    #[test]
+    fn vectors_of_another_length_are_refused_with_what_was_found() {
+        let message = |text: &str, dim| WordVectors::parse("g.txt", text, dim).expect_err("another length").to_string();
+        assert_eq!(message("heart 1 2 3\n", 2), "g.txt, line 1: expected a word and 2 numbers, found 3 numbers");
+        assert_eq!(message("heart 1 2 3\n", 4), "g.txt, line 1: expected a word and 4 numbers, found 3 numbers");
+        assert_eq!(message("a b 1 2\nc 1 2 3 4\n", 2), "g.txt, line 2: expected a word and 2 numbers, found 4 numbers");
+        assert_eq!(message("2 300\nheart 1\n", 2), "g.txt, line 1: expected vectors of 2 numbers, the header says 300");
+        assert_eq!(message("heart\n", 2), "g.txt, line 1: expected a word and 2 numbers, found no numbers");
+    }
+
+    #[test]
+    fn vectors_of_one_number_may_look_like_a_header() -> Result<()> {
+        let vectors = WordVectors::parse("g.txt", "7 3\nheart 2\n", 1)?;
+        assert_eq!((vectors.get("7"), vectors.get("heart")), (Some(&[3.0][..]), Some(&[2.0][..])));
+        Ok(())
     }
 }
