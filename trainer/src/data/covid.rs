@@ -8,15 +8,17 @@
 use std::path::Path;
 
 use super::error::{DataError, Result};
-use super::table::{Table, parse_patient};
+use super::table::Table;
 use super::{Origin, Study};
 
 /// The collection's patients are numbered from here, so that they are not taken for another data set's.
 const FIRST_PATIENT: u32 = 1 << 29;
-/// Patients it can have.
-const MAX_PATIENTS: u32 = 1 << 28;
+/// Numbers of patients stay below this; a letter after the number moves the patient up by as much.
+const NUMBERS: u32 = 1 << 20;
+/// Views from the front or the back, as the column `view` calls them.
+const FRONTAL: [&str; 3] = ["PA", "AP", "AP Supine"];
 
-/// Lists the frontal images (views that begin with PA or AP). `source` is the folder's number among the sources.
+/// Lists the frontal images. `source` is the folder's number among the sources.
 ///
 /// # Errors
 ///
@@ -30,16 +32,18 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
     for (line, [image, patient, view, notes]) in
         Table::parse(&file, &bytes, ["image", "patient_id", "view", "clinical_notes"])?.rows
     {
-        if !(view.starts_with("PA") || view.starts_with("AP")) {
+        if !FRONTAL.contains(&view.as_str()) {
             continue;
         }
         if image.is_empty() || image.contains(['/', '\\']) || image == ".." {
             return Err(DataError::Row { file, line, reason: format!("image `{image}` is not a file name") });
         }
-        let number = parse_patient(&file, line, &patient)?;
-        if number >= MAX_PATIENTS {
-            return Err(DataError::PatientId { file, line, value: patient });
-        }
+        let Some(patient) = number(&patient) else {
+            let reason = format!(
+                "patient `{patient}` is not a whole number below {NUMBERS}, with or without a letter behind it"
+            );
+            return Err(DataError::Row { file, line, reason });
+        };
         let origin = folder.join(&image);
         if !origin.is_file() {
             missing.push(image);
@@ -49,7 +53,7 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
         studies.push(Study {
             image: format!("covid-{image}"),
             origin: Origin::File(origin),
-            patient: FIRST_PATIENT + number,
+            patient,
             findings: None,
             report: (!text.is_empty()).then_some(text),
             source,
@@ -63,8 +67,20 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
     }
 }
 
+/// A patient's number. Some ids end in a letter: `331a` and `331b` are two people of one publication.
+fn number(id: &str) -> Option<u32> {
+    let (digits, letter) = match id.char_indices().next_back() {
+        Some((at, letter @ 'a'..='z')) => (&id[..at], letter as u32 - 'a' as u32 + 1),
+        _ => (id, 0),
+    };
+    let number = digits.parse::<u32>().ok().filter(|number| *number < NUMBERS)?;
+    Some(FIRST_PATIENT + letter * NUMBERS + number)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn folder(rows: &str) -> tempfile::TempDir {
@@ -95,5 +111,30 @@ mod tests {
         assert!(error("d.jpg,5,x,PA,n\n").contains("1 of 1 images are not in"));
         assert!(error("a.jpg,five,x,PA,n\n").contains("line 2: patient `five`"));
         assert!(error("../a.jpg,5,x,PA,n\n").contains("is not a file name"));
+    }
+
+    #[test]
+    fn a_letter_behind_the_number_is_another_patient() {
+        let ids = ["331", "331a", "331b", "332", "0", "1048575z"];
+        let numbers: HashSet<u32> = ids.iter().map(|id| number(id).unwrap()).collect();
+        assert_eq!(numbers.len(), ids.len());
+        assert!(numbers.iter().all(|n| (FIRST_PATIENT..crate::data::phantom::FIRST_PATIENT).contains(n)));
+        for id in ["", "a", "331ab", "331A", "-1", "1048576", "3.0"] {
+            assert_eq!(number(id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_real_collection_is_read() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/covid-cxr");
+        if !dir.join("metadata.csv").is_file() {
+            eprintln!("skipped: {} is not here", dir.display());
+            return;
+        }
+        let studies = studies(&dir, 0).unwrap();
+        let patients: HashSet<u32> = studies.iter().map(|study| study.patient).collect();
+        let n_with_report = studies.iter().filter(|study| study.report.is_some()).count();
+        assert_eq!((studies.len(), patients.len(), n_with_report), (307, 172, 215));
+        assert!(studies.iter().all(|study| study.findings.is_none()));
     }
 }
