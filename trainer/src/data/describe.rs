@@ -74,7 +74,7 @@ pub fn describe(source: &ImageSource, split_seed: u64) -> Result<(Description, S
         super::union(std::slice::from_ref(source))?.0
     };
     if studies.is_empty() {
-        return Err(DataError::NoSources);
+        return Err(DataError::NoStudies(source.to_string()));
     }
     let split = Split::new(&studies, split_seed);
     let part = |study: &&Study| split.part(&study.image).unwrap_or(Part::Train) as usize;
@@ -164,5 +164,14 @@ mod tests {
         let text = found.to_text();
         assert!(text.contains("300 images of 150 patients") && text.contains("Pleural_Thickening"), "{text}");
         assert!(split.to_csv().lines().count() == 301);
+    }
+
+    #[test]
+    fn a_source_without_studies_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = "<eCitation><uId id=\"CXR1\"/><MeSH><major>No Indexing</major></MeSH></eCitation>";
+        std::fs::write(dir.path().join("1.xml"), report).unwrap();
+        let error = describe(&ImageSource::OpenI(dir.path().to_owned()), 0).unwrap_err().to_string();
+        assert!(error.contains("openi:") && error.contains("no study in it that can be used"), "{error}");
     }
 }

@@ -187,6 +187,9 @@ pub enum DataError {
     /// No images at all.
     #[error("no image source is given")]
     NoSources,
+    /// A source of which nothing can be used.
+    #[error("{0}: there is no study in it that can be used")]
+    NoStudies(String),
     /// An image that cannot be decoded; the message names the file.
     #[error(transparent)]
     Image(#[from] shared::Error),
