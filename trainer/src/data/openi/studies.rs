@@ -1,6 +1,6 @@
 //! Open-I's radiographs with their reports: which files there are, and which of a report's images is the frontal one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -270,6 +270,8 @@ fn kaggle_records(dir: &Path) -> Result<Vec<Record>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use shared::{Finding, FindingSet};
 
     use super::*;
@@ -380,6 +382,20 @@ mod tests {
         assert_eq!(found.missing, ["2_IM-0652-1001"]);
         let error = studies(folder().path(), 0).unwrap_err().to_string();
         assert!(error.contains("2 of 2 images are not in") && error.contains("1_IM-0001-3001"), "{error}");
+    }
+
+    #[test]
+    fn an_original_dicom_file_is_read() {
+        let name = "../../shared/data/samples/dicom/gdcm-CR-MONO1-10-chest.dcm";
+        let Ok(sample) = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)) else {
+            eprintln!("skipped: {name} is not here");
+            return;
+        };
+        let dir = folder();
+        write(&dir.path().join("NLMCXR_dcm/1/1_IM-0001-3001.dcm"), &sample);
+        let found = studies(dir.path(), 0).unwrap();
+        let image = found.studies[0].radiograph(64).unwrap();
+        assert!(image.width > 64 && image.pixels.iter().all(|grey| (0.0..=1.0).contains(grey)));
     }
 
     /// The real reports with empty files in the images' places: nothing here decodes them.
