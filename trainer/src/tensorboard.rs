@@ -168,7 +168,7 @@ mod tests {
         let found = events(&file);
         assert_eq!(found.len(), 3);
         assert_eq!(&found[0][9..], b"\x1a\x0dbrain.Event:2");
-        // Written by `tensorboard.compat.proto.event_pb2.Event.SerializeToString` of the same content.
+        // Worked out by hand from the definition of the message.
         let second = [
             &[0x09][..],
             &(1.7e9 + 60.5f64).to_le_bytes(),
