@@ -252,8 +252,8 @@ mod tests {
     use crate::data::{ImageSource, PhantomSource, union};
 
     fn scored() -> Scored {
-        let (studies, _) =
-            union(&[ImageSource::Phantom(PhantomSource { n: 80, seed: 1, ..PhantomSource::PLAIN })]).unwrap();
+        let studies =
+            union(&[ImageSource::Phantom(PhantomSource { n: 80, seed: 1, ..PhantomSource::PLAIN })]).unwrap().studies;
         let studies: Vec<&Study> = studies.iter().collect();
         let scores = studies
             .iter()

@@ -19,7 +19,7 @@ use crate::model_dir::{self, ModelDir, SPLIT};
 pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]) -> Result<ModelCard> {
     let source = ModelDir::read(model)?;
     std::fs::create_dir_all(out).map_err(Error::file(out, "cannot make the folder"))?;
-    let split = source.split()?;
+    let split = model_dir::read_split(model)?;
     let mut card = model_dir::write(out, source.card.clone(), &source.weights, encoding)?;
     if let Some(split) = &split {
         write_atomically(&out.join(SPLIT), split.to_csv().as_bytes())?;
@@ -34,7 +34,7 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
             reason: "missing: the cost cannot be measured without the split".to_owned(),
         });
     };
-    let (studies, _) = union(data)?;
+    let studies = union(data)?.studies;
     let test: Vec<&Study> = split.indices(&studies, Part::Test)?.into_iter().map(|i| &studies[i]).collect();
     let area = |model: &ModelDir| -> Result<Option<f64>> {
         Ok(Scored::new(score(model, &test)?, &test).macro_auroc(CARD_MIN_POSITIVES))

@@ -65,20 +65,21 @@ impl ModelDir {
     pub fn classifier(&self) -> Result<XrayClassifier> {
         Ok(XrayClassifier::new(self.card.clone(), &self.weights)?)
     }
+}
 
-    /// The split it was trained with; `None` if the folder has none.
-    ///
-    /// # Errors
-    ///
-    /// If the table cannot be read or breaks its rules.
-    pub fn split(&self) -> Result<Option<Split>> {
-        let path = self.path.join(SPLIT);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(Split::from_csv(&path.display().to_string(), &bytes)?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::file(&path, "cannot read the split")(error)),
-        }
-    }
+/// The split that the model of a folder was trained with; `None` if the folder has none.
+///
+/// # Errors
+///
+/// If the table cannot be read or breaks its rules.
+pub fn read_split(dir: &Path) -> Result<Option<Split>> {
+    let path = dir.join(SPLIT);
+    Ok(if path.is_file() { Some(Split::read(&path)?) } else { None })
+}
+
+/// Whether a folder holds a model that is more than an image path, so that only the whole of it answers.
+pub fn is_whole_only(dir: &Path) -> bool {
+    !dir.join(CARD).is_file() && dir.join(WHOLE_WEIGHTS).is_file()
 }
 
 /// Writes the weights in an encoding, then the card that describes exactly them.

@@ -242,13 +242,17 @@ impl TieNet {
     }
 }
 
-/// The weighted sum of both losses, as in the source: 0.15 of the words', 0.85 of the findings'.
+/// The weighted sum of both losses, as in the source: 0.15 of the words', 0.85 of the findings', where any are known.
 ///
 /// # Errors
 ///
 /// Those of the tensor library.
-pub fn tienet_loss(words: &Tensor, findings: &Tensor) -> Result<Tensor> {
-    Ok(((words * 0.15)? + (findings * 0.85)?)?)
+pub fn tienet_loss(words: &Tensor, findings: Option<&Tensor>) -> Result<Tensor> {
+    let words = (words * 0.15)?;
+    match findings {
+        Some(findings) => Ok((words + (findings * 0.85)?)?),
+        None => Ok(words),
+    }
 }
 
 #[cfg(test)]
@@ -278,7 +282,7 @@ mod tests {
         let out = model.forward_t(&random((2, 1, 48, 48), 1)?.to_dtype(DType::F32)?, &reports(), true)?;
         // Six words and the end.
         assert_eq!((out.words.dims(), out.logits.dims()), (&[2, 7, 9][..], &[2, 14][..]));
-        let loss = tienet_loss(&model.caption_loss(&out.words, &reports())?, &out.logits.sqr()?.mean_all()?)?;
+        let loss = tienet_loss(&model.caption_loss(&out.words, &reports())?, Some(&out.logits.sqr()?.mean_all()?))?;
         let grads = loss.backward()?;
         for (name, var) in parameters.trainable() {
             let grad = grads.get(&var).map(|g| g.abs()?.sum_all()?.to_scalar::<f32>()).transpose()?;

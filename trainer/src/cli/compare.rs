@@ -7,8 +7,9 @@ use shared::Finding;
 use trainer::compare::compare;
 use trainer::data::{ImageSource, union};
 use trainer::evaluate::Scored;
+use trainer::model_dir::read_split;
 
-use super::eval::{PartArg, chosen, read_split, scores};
+use super::eval::{PartArg, chosen, scores};
 use super::print;
 
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) struct CompareArgs {
 
 /// Compares two models on the same images.
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<()> {
-    let (studies, _) = union(&args.data)?;
+    let studies = union(&args.data)?.studies;
     let (split, other) = (read_split(&args.a)?, read_split(&args.b)?);
     if args.part.is_some() && split != other {
         anyhow::bail!(

@@ -3,12 +3,12 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use shared::metric::Interval;
 use trainer::data::{ImageSource, Part, Split, Study, union};
 use trainer::evaluate::{EvaluationReport, Scored, score};
-use trainer::model_dir::{CARD, ModelDir, SPLIT, WHOLE_WEIGHTS};
+use trainer::model_dir::{CARD, ModelDir, is_whole_only, read_split};
 use trainer::train::WholeModel;
 
 use super::print;
@@ -44,7 +44,7 @@ pub(super) enum PartArg {
 
 /// Measures a model.
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
-    let (studies, _) = union(&args.data)?;
+    let studies = union(&args.data)?.studies;
     let split = read_split(&args.model)?;
     let mut chosen = chosen(&studies, split.as_ref(), args.part, &args.model)?;
     if let Some(split) = split.filter(|_| args.part.is_none()) {
@@ -110,16 +110,6 @@ fn note(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stderr(), "note: {text}")?)
 }
 
-/// The split that a model was trained with, if its folder has one.
-pub(super) fn read_split(model: &Path) -> anyhow::Result<Option<Split>> {
-    let path = model.join(SPLIT);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot read the split", path.display()))?;
-    Ok(Some(Split::from_csv(&path.display().to_string(), &bytes)?))
-}
-
 /// The labelled studies of a part of the split; all without a part.
 pub(super) fn chosen<'a>(
     studies: &'a [Study],
@@ -150,7 +140,7 @@ pub(super) fn scores(
     studies: &[&Study],
     with_reports: bool,
 ) -> anyhow::Result<Vec<[f32; shared::Finding::COUNT]>> {
-    if with_reports || !model.join(CARD).is_file() && model.join(WHOLE_WEIGHTS).is_file() {
+    if with_reports || is_whole_only(model) {
         return Ok(WholeModel::read(model)?.scores(studies, with_reports)?);
     }
     Ok(score(&ModelDir::read(model)?, studies)?)

@@ -9,7 +9,7 @@ use serde_json::json;
 use shared::infer::XrayClassifier;
 use shared::io::{Radiograph, read_radiograph};
 use trainer::evaluate::ByFinding;
-use trainer::model_dir::{CARD, ModelDir, WHOLE_WEIGHTS};
+use trainer::model_dir::{ModelDir, is_whole_only};
 use trainer::train::WholeModel;
 
 use super::print;
@@ -76,7 +76,7 @@ enum AnyModel {
 
 impl AnyModel {
     fn read(dir: &Path) -> anyhow::Result<Self> {
-        if !dir.join(CARD).is_file() && dir.join(WHOLE_WEIGHTS).is_file() {
+        if is_whole_only(dir) {
             return Ok(Self::Whole(Box::new(WholeModel::read(dir)?)));
         }
         Ok(Self::Image(Box::new(ModelDir::read(dir)?.classifier()?)))

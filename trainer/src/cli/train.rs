@@ -23,10 +23,10 @@ pub(super) struct TrainArgs {
     /// Continue the run in the folder.
     #[arg(long)]
     resume: bool,
-    /// Images with findings: nih:DIR or phantom:xray. Replaces the configuration's; may be repeated.
+    /// Images, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray. Replaces the configuration's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
     data: Vec<ImageSource>,
-    /// Reports: openi:DIR or phantom:xray. Replaces the configuration's; may be repeated.
+    /// Reports for images without their own, matched by finding set: openi:DIR or phantom:xray. Replaces the configuration's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
     reports: Vec<ReportSource>,
     /// Seed. Replaces the configuration's.

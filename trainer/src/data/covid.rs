@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::error::{DataError, Result};
-use super::table::Table;
+use super::table::{Table, check_file_name};
 use super::{Origin, Study};
 
 /// The collection's patients are numbered from here, so that they are not taken for another data set's.
@@ -35,9 +35,7 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
         if !FRONTAL.contains(&view.as_str()) {
             continue;
         }
-        if image.is_empty() || image.contains(['/', '\\']) || image == ".." {
-            return Err(DataError::Row { file, line, reason: format!("image `{image}` is not a file name") });
-        }
+        check_file_name(&file, line, &image)?;
         let Some(patient) = number(&patient) else {
             let reason = format!(
                 "patient `{patient}` is not a whole number below {NUMBERS}, with or without a letter behind it"

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use shared::{Finding, FindingSet};
 
-use super::{DataError, ImageSource, Part, Result, Split, Study, labeler, openi};
+use super::{DataError, ImageSource, Listing, Part, Result, Split, Study, labeler};
 
 /// A source in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -53,26 +53,7 @@ pub struct FindingCounts {
 ///
 /// Those of the source.
 pub fn describe(source: &ImageSource, split_seed: u64) -> Result<(Description, Split)> {
-    let mut notes = Vec::new();
-    let studies = if let ImageSource::OpenI(dir) = source {
-        let found = openi::studies(dir, 0)?;
-        let out = found.left_out;
-        notes.push(format!("{} reports; {}", found.n_reports, found.rule.in_words()));
-        notes.push(format!(
-            "left out: {} not indexed, {} of unsatisfactory quality, {} without text, {} without a frontal image",
-            out.not_indexed, out.poor_quality, out.without_text, found.n_without_frontal
-        ));
-        if !found.missing.is_empty() {
-            notes.push(format!(
-                "{} frontal images are named and not there: {}",
-                found.missing.len(),
-                super::error::first_five(&found.missing)
-            ));
-        }
-        found.studies
-    } else {
-        super::union(std::slice::from_ref(source))?.0
-    };
+    let Listing { studies, notes, .. } = super::union(std::slice::from_ref(source))?;
     if studies.is_empty() {
         return Err(DataError::NoStudies(source.to_string()));
     }

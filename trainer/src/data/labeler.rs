@@ -16,14 +16,11 @@ fn terms(finding: Finding) -> &'static [&'static str] {
             "heart is * enlarged",
             "enlarged cardiac silhouette",
             "cardiac silhouette is * enlarged",
-            "cardiac silhouette is enlarged",
             "enlargement of the cardiac silhouette",
             "cardiac enlargement",
-            "heart size is enlarged",
             "heart size is * enlarged",
         ],
         Finding::Effusion => &[
-            "pleural effusion*",
             "effusion*",
             "pleural fluid",
             "fluid in the * pleural space",
@@ -31,7 +28,7 @@ fn terms(finding: Finding) -> &'static [&'static str] {
             "blunting of the * costophrenic angle",
         ],
         Finding::Infiltration => &["infiltrat*"],
-        Finding::Mass => &["mass", "masses", "mass like opacity"],
+        Finding::Mass => &["mass", "masses"],
         Finding::Nodule => &["nodul*"],
         Finding::Pneumonia => &["pneumonia*"],
         Finding::Pneumothorax => &["pneumothora*", "free pleural air"],
@@ -42,7 +39,7 @@ fn terms(finding: Finding) -> &'static [&'static str] {
         Finding::Pleural_Thickening => {
             &["pleural thickening", "thickened pleura", "pleura * is * thickened", "pleura of the * * thickened"]
         }
-        Finding::Hernia => &["hernia*", "hiatus hernia"],
+        Finding::Hernia => &["hernia*"],
     }
 }
 
@@ -96,7 +93,7 @@ fn denied(words: &[&str]) -> Vec<bool> {
                 denying = false;
             }
             denying |= NEGATIONS.iter().any(|phrase| matched(&words[at..], phrase).is_some());
-            // "… is not seen", "… has resolved" deny what came before.
+            // "… has resolved" denies what came before.
             denying
                 || words[at..].iter().take_while(|word| !TURNS.contains(word)).take(6).any(|word| *word == "resolved")
         })

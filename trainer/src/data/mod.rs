@@ -65,6 +65,17 @@ pub enum Origin {
     },
 }
 
+/// The studies of some sources.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// What is known of each image.
+    pub studies: Vec<Study>,
+    /// Images that an earlier source already had, left out.
+    pub n_repeated: usize,
+    /// What else was left out, and how choices were made, in sentences.
+    pub notes: Vec<String>,
+}
+
 /// Images of several sources, decoded and reduced to the model's size, in a temporary file.
 #[derive(Debug)]
 pub struct Dataset {
@@ -72,8 +83,8 @@ pub struct Dataset {
     pub studies: Vec<Study>,
     /// Images that an earlier source already had, left out.
     pub n_repeated: usize,
-    /// Images that could not be read, left out: what is wrong with each.
-    pub unreadable: Vec<String>,
+    /// What else was left out, and how choices were made, in sentences.
+    pub notes: Vec<String>,
     size: usize,
     store: Store,
 }
@@ -91,7 +102,7 @@ impl Dataset {
     /// hundred, preprocessing that makes no sense, no source.
     pub fn load(sources: &[ImageSource], prep: &Preprocessing) -> Result<Self> {
         prep.check()?;
-        let (listed, n_repeated) = union(sources)?;
+        let Listing { studies: listed, n_repeated, mut notes } = union(sources)?;
         let store = Store::new(prep.size * prep.size)?;
         let read = |(index, study): (usize, &Study)| match study.radiograph(prep.size) {
             Ok(image) => store.write(index, &prep.square(&image)).map(|()| None),
@@ -114,7 +125,14 @@ impl Dataset {
         if unreadable.len() as f64 > MAX_UNREADABLE * n as f64 {
             return Err(DataError::UnreadableImages { n, errors: unreadable });
         }
-        Ok(Self { studies, n_repeated, unreadable, size: prep.size, store })
+        if !unreadable.is_empty() {
+            notes.push(format!(
+                "{} of {n} images cannot be read: {}",
+                unreadable.len(),
+                error::first_five(&unreadable)
+            ));
+        }
+        Ok(Self { studies, n_repeated, notes, size: prep.size, store })
     }
 
     /// How many images there are.
@@ -164,20 +182,19 @@ impl Study {
     }
 }
 
-/// The studies of all sources, and how many were left out because an earlier source has an image of that name.
+/// The studies of all sources; of images that several sources have, the first source's.
 ///
 /// # Errors
 ///
 /// Those of the sources; [`DataError::PatientConflict`] if two sources give one image to different patients.
-pub fn union(sources: &[ImageSource]) -> Result<(Vec<Study>, usize)> {
+pub fn union(sources: &[ImageSource]) -> Result<Listing> {
     if sources.is_empty() {
         return Err(DataError::NoSources);
     }
-    let mut studies: Vec<Study> = Vec::new();
+    let Listing { mut studies, mut n_repeated, mut notes } = Listing::default();
     let mut positions: HashMap<String, usize> = HashMap::new();
-    let mut n_repeated = 0;
     for (number, source) in sources.iter().enumerate() {
-        for study in list(source, number)? {
+        for study in list(source, number, &mut notes)? {
             let Some(&position) = positions.get(&study.image) else {
                 positions.insert(study.image.clone(), studies.len());
                 studies.push(study);
@@ -196,13 +213,17 @@ pub fn union(sources: &[ImageSource]) -> Result<(Vec<Study>, usize)> {
             n_repeated += 1;
         }
     }
-    Ok((studies, n_repeated))
+    Ok(Listing { studies, n_repeated, notes })
 }
 
-fn list(source: &ImageSource, number: usize) -> Result<Vec<Study>> {
+fn list(source: &ImageSource, number: usize, notes: &mut Vec<String>) -> Result<Vec<Study>> {
     match source {
         ImageSource::Nih(dir) => nih::studies(dir, number),
-        ImageSource::OpenI(dir) => Ok(openi::studies(dir, number)?.studies),
+        ImageSource::OpenI(dir) => {
+            let found = openi::studies(dir, number)?;
+            notes.extend(found.notes());
+            Ok(found.studies)
+        }
         ImageSource::Covid(dir) => covid::studies(dir, number),
         ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::study(source, index, number)).collect()),
     }
@@ -272,8 +293,8 @@ mod tests {
         let white = image::GrayImage::from_pixel(16, 16, image::Luma([255]));
         white.save(dir.path().join("images/119.png")).unwrap();
         let data = Dataset::load(&[nih(&dir)], &PREP).unwrap();
-        assert_eq!((data.len(), data.unreadable.len()), (119, 1));
-        assert!(data.unreadable[0].contains("007.png"), "{:?}", data.unreadable);
+        assert_eq!((data.len(), data.notes.len()), (119, 1));
+        assert!(data.notes[0].contains("1 of 120") && data.notes[0].contains("007.png"), "{:?}", data.notes);
         // The images after it still belong to their studies.
         assert_eq!((data.studies[118].image.as_str(), data.square(118).unwrap()[0]), ("119.png", 1.0));
         assert!(data.square(6).unwrap()[0] < 0.3);

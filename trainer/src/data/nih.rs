@@ -10,7 +10,7 @@ use std::path::Path;
 use shared::{Finding, FindingSet};
 
 use super::error::{DataError, Result};
-use super::table::{Table, parse_patient};
+use super::table::{Table, check_file_name, parse_patient};
 use super::{Origin, Study};
 
 /// The cell that stands for the empty set.
@@ -30,9 +30,7 @@ pub fn studies(dir: &Path, source: usize) -> Result<Vec<Study>> {
     let mut first_lines = HashMap::new();
     let mut studies = Vec::with_capacity(table.rows.len());
     for (line, [image, patient, findings]) in table.rows {
-        if image.is_empty() || image.contains(['/', '\\']) || image == ".." {
-            return Err(DataError::Row { file, line, reason: format!("image `{image}` is not a file name") });
-        }
+        check_file_name(&file, line, &image)?;
         if let Some(&first_line) = first_lines.get(&image) {
             return Err(DataError::DuplicateImage { file, line, image, first_line });
         }

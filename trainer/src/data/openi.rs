@@ -71,11 +71,6 @@ impl Record {
         self.has_term("Technical Quality of Image Unsatisfactory")
     }
 
-    /// Whether it can be used: indexed, of an image of satisfactory quality, with text.
-    pub fn is_usable(&self) -> bool {
-        self.is_indexed() && !self.has_poor_quality() && !self.text.is_empty()
-    }
-
     /// The findings among the headings.
     pub fn findings(&self, effusions: Effusions) -> FindingSet {
         self.headings.iter().filter_map(|heading| finding(heading, effusions)).collect()
@@ -108,10 +103,10 @@ fn finding(heading: &str, effusions: Effusions) -> Option<Finding> {
     }
 }
 
-/// The records that can be used, as reports; the others are counted.
-pub fn select(records: &[Record], effusions: Effusions) -> Reports {
+/// The records that can be used; the others are counted.
+fn usable(records: &[Record]) -> (Vec<&Record>, LeftOut) {
     let mut left_out = LeftOut::default();
-    let mut reports = Vec::with_capacity(records.len());
+    let mut usable = Vec::with_capacity(records.len());
     for record in records {
         if !record.is_indexed() {
             left_out.not_indexed += 1;
@@ -120,15 +115,22 @@ pub fn select(records: &[Record], effusions: Effusions) -> Reports {
         } else if record.text.is_empty() {
             left_out.without_text += 1;
         } else {
-            reports.push(Report {
-                id: record.id.clone(),
-                text: record.text.clone(),
-                findings: record.findings(effusions),
-                normal: record.is_normal(),
-            });
+            usable.push(record);
         }
     }
-    Reports { reports, left_out }
+    (usable, left_out)
+}
+
+/// The records that can be used, as reports; the others are counted.
+pub fn select(records: &[Record], effusions: Effusions) -> Reports {
+    let (usable, left_out) = usable(records);
+    let report = |record: &Record| Report {
+        id: record.id.clone(),
+        text: record.text.clone(),
+        findings: record.findings(effusions),
+        normal: record.is_normal(),
+    };
+    Reports { reports: usable.into_iter().map(report).collect(), left_out }
 }
 
 /// Reads all reports of a folder: the archive in it, the folder `ecgen-radiology` in it, or the XML files in it.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -145,6 +146,16 @@ impl Split {
             }
         }
         csv
+    }
+
+    /// Reads a table of the kind that [`Self::to_csv`] writes from a file.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Read`], and those of [`Self::from_csv`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(DataError::read(path))?;
+        Self::from_csv(&path.display().to_string(), &bytes)
     }
 
     /// Reads the table that [`Self::to_csv`] writes; `file` is its name in messages.

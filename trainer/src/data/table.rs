@@ -57,6 +57,15 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// Checks that a cell is the name of a file in a folder, and not a path that leads elsewhere.
+pub(super) fn check_file_name(file: &str, line: u64, image: &str) -> Result<()> {
+    if image.is_empty() || image.contains(['/', '\\']) || image == ".." {
+        let reason = format!("image `{image}` is not a file name");
+        return Err(DataError::Row { file: file.to_owned(), line, reason });
+    }
+    Ok(())
+}
+
 /// A patient number: below the generated patients' numbers.
 pub(super) fn parse_patient(file: &str, line: u64, cell: &str) -> Result<u32> {
     cell.parse().ok().filter(|&patient| patient < super::phantom::FIRST_PATIENT).ok_or_else(|| DataError::PatientId {

@@ -1,7 +1,7 @@
 //! Curves over epochs.
 
 use super::COLOURS;
-use super::svg::{Anchor, Axis, FAINT, GREY, INK, Svg};
+use super::svg::{Anchor, Axis, FAINT, Fill, GREY, INK, Svg};
 
 /// One curve.
 pub struct Line<'a> {
@@ -43,7 +43,7 @@ pub fn curves(title: &str, panels: &[Panel<'_>]) -> String {
             svg.line((LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value)), FAINT, 0.6, "");
             svg.text((LEFT - 6.0, y.at(value) + 4.0), 11.0, Anchor::End, GREY, &name);
         }
-        for (value, name) in x.ticks(6) {
+        for (value, name) in x.ticks(6).into_iter().filter(|(epoch, _)| epoch.fract() == 0.0) {
             svg.text((x.at(value), bottom + 14.0), 11.0, Anchor::Middle, GREY, &name);
         }
         if let Some((value, name)) = panel.mark {
@@ -54,7 +54,11 @@ pub fn curves(title: &str, panels: &[Panel<'_>]) -> String {
             let colour = COLOURS[k % COLOURS.len()];
             let finite = line.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
             let points: Vec<(f64, f64)> = finite.map(|(epoch, value)| (x.at(*epoch), y.at(*value))).collect();
-            svg.polyline(&points, colour);
+            match points.as_slice() {
+                // A line of one point cannot be seen.
+                [point] => svg.dot(*point, 2.5, colour, Fill::Solid),
+                points => svg.polyline(points, colour),
+            }
             // The legend keeps clear of the mark's name.
             let row = top + 12.0 + 16.0 * k as f64;
             let clear = panel.mark.is_some_and(|(value, _)| (y.at(value) - row).abs() < 14.0);

@@ -1,7 +1,7 @@
 //! Values of several methods with their intervals on one axis.
 
 use super::COLOURS;
-use super::svg::{Anchor, Axis, FAINT, GREY, INK, Svg};
+use super::svg::{Anchor, Axis, FAINT, Fill, GREY, INK, Svg};
 
 /// A method's value.
 pub struct ForestRow<'a> {
@@ -42,7 +42,7 @@ pub fn forest(title: &str, axis: &str, rows: &[ForestRow<'_>], reference: Option
         let y = TOP + ROW * (i as f64 + 0.5);
         svg.text((LEFT - 12.0, y + 4.0), 12.0, Anchor::End, INK, row.label);
         if let Some(published) = row.published.filter(|value| value.is_finite()) {
-            svg.dot((x.at(published), y), 4.5, COLOURS[1], false);
+            svg.dot((x.at(published), y), 4.5, COLOURS[1], Fill::Hollow);
         }
         if !row.value.is_finite() {
             continue;
@@ -54,7 +54,7 @@ pub fn forest(title: &str, axis: &str, rows: &[ForestRow<'_>], reference: Option
             }
             None => format!("{:.3}", row.value),
         };
-        svg.dot((x.at(row.value), y), 4.5, COLOURS[0], true);
+        svg.dot((x.at(row.value), y), 4.5, COLOURS[0], Fill::Solid);
         svg.text((WIDTH - RIGHT + 14.0, y + 4.0), 12.0, Anchor::Start, INK, &words);
     }
     svg.text((f64::midpoint(LEFT, WIDTH - RIGHT), bottom + 36.0), 12.0, Anchor::Middle, GREY, axis);

@@ -3,7 +3,7 @@
 use shared::metric::Reliability;
 
 use super::COLOURS;
-use super::svg::{Anchor, Axis, FAINT, GREY, INK, Svg};
+use super::svg::{Anchor, Axis, FAINT, Fill, GREY, INK, Svg};
 
 const SIDE: f64 = 340.0;
 const LEFT: f64 = 60.0;
@@ -26,7 +26,7 @@ pub fn reliability(title: &str, reliability: &Reliability) -> String {
         reliability.bins.iter().map(|bin| (x.at(bin.mean_prediction), y.at(bin.observed))).collect();
     svg.polyline(&points, COLOURS[0]);
     for (bin, at) in reliability.bins.iter().zip(points) {
-        svg.dot(at, 3.0 + 6.0 * (bin.n as f64 / n.max(1) as f64).sqrt(), COLOURS[0], true);
+        svg.dot(at, 3.0 + 6.0 * (bin.n as f64 / n.max(1) as f64).sqrt(), COLOURS[0], Fill::Solid);
     }
     svg.text((LEFT + SIDE / 2.0, TOP + SIDE + 36.0), 12.0, Anchor::Middle, GREY, "predicted probability");
     svg.text((LEFT + 6.0, TOP + 14.0), 12.0, Anchor::Start, GREY, "observed share");

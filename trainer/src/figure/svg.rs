@@ -18,6 +18,13 @@ pub(super) enum Anchor {
     End,
 }
 
+/// Inside of a dot.
+#[derive(Clone, Copy)]
+pub(super) enum Fill {
+    Solid,
+    Hollow,
+}
+
 /// Colour of text and of lines that guide the eye.
 pub(super) const INK: &str = "#222222";
 pub(super) const FAINT: &str = "#d0d0d0";
@@ -46,9 +53,11 @@ impl Svg {
         );
     }
 
-    /// A dot; hollow without a fill.
-    pub(super) fn dot(&mut self, at: (f64, f64), radius: f64, colour: &str, filled: bool) {
-        let fill = if filled { colour } else { "#ffffff" };
+    pub(super) fn dot(&mut self, at: (f64, f64), radius: f64, colour: &str, fill: Fill) {
+        let fill = match fill {
+            Fill::Solid => colour,
+            Fill::Hollow => "#ffffff",
+        };
         let _ = writeln!(
             self.body,
             "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",

@@ -18,7 +18,7 @@ const MUTUAL_INFORMATION: [(&str, &str, &str); 3] =
 
 /// Writes both files anew, so that a resumed run has neither a gap nor a double.
 pub(super) fn write(out: &Path, title: &str, records: &[EpochRecord]) -> Result<()> {
-    let start_secs = began(out);
+    let start_secs = began(out, records);
     write_atomically(&out.join(FIGURE), figure(title, records).as_bytes())?;
     let mut wall_time_secs = start_secs as f64;
     let names: Vec<Vec<(String, f32)>> = records.iter().map(scalars).collect();
@@ -35,13 +35,15 @@ pub(super) fn write(out: &Path, title: &str, records: &[EpochRecord]) -> Result<
     tensorboard::write(&path, &scalars).map_err(Error::file(&path, "cannot write the event file"))
 }
 
-/// When the run in the folder began, in seconds since 1970: its event file says so; without one, now.
-fn began(out: &Path) -> u64 {
+/// When the run in the folder began, in seconds since 1970: its event file says so; without one, its records' time ago.
+fn began(out: &Path, records: &[EpochRecord]) -> u64 {
     let names = std::fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let begun = names
         .filter_map(|name| name.to_str()?.strip_prefix("events.out.tfevents.")?.strip_suffix(".cmim")?.parse().ok())
         .min();
-    begun.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    let ago: f64 = records.iter().map(|record| record.seconds).sum();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    begun.unwrap_or_else(|| (now() - ago) as u64)
 }
 
 fn scalars(record: &EpochRecord) -> Vec<(String, f32)> {

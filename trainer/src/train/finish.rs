@@ -109,7 +109,7 @@ fn evaluation(run: &Run<'_>, test: &Scored, twin: Option<&Scored>) -> Evaluation
 
 /// Scores of the twin on this run's test split, which must be the twin's too.
 fn score_twin(run: &Run<'_>, twin: &ModelDir) -> Result<Scored> {
-    if twin.split()?.as_ref() != Some(&run.split) {
+    if model_dir::read_split(&twin.path)?.as_ref() != Some(&run.split) {
         let file = twin.path.join(model_dir::SPLIT).display().to_string();
         let reason = "the twin was trained with another split: its test images may be this run's training images";
         return Err(Error::Config { file, reason: reason.to_owned() });
@@ -176,7 +176,7 @@ fn data_sets(run: &Run<'_>) -> Vec<DataSet> {
         }
         .to_owned(),
     });
-    let n_reports = run.reports.as_ref().map_or(0, super::reports::ReportData::n_trained);
+    let n_reports = run.reports.as_ref().map_or(0, super::reports::ReportData::n_matched);
     let reports = (n_reports > 0).then(|| run.config.data.reports.first()).flatten().map(|source| match source {
         ReportSource::OpenI(_) => DataSet {
             name: "Open-I reports (Indiana University)".to_owned(),

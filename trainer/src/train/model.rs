@@ -8,8 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use shared::finding::Finding;
 use shared::io::Weights;
 use shared::io::weights::NamedTensor;
+use shared::mi::Estimate;
 use shared::model::classifier::{
-    CrossModalClassifier, IMAGE_PREFIX, PlaceClassifier, ReportClassifier, RunningMeans, finding_loss,
+    CrossModalClassifier, CrossModalLosses, IMAGE_PREFIX, LossWeights, PlaceClassifier, ReportClassifier, RunningMeans,
+    finding_loss,
 };
 use shared::model::resnet::{ImageClassifier, ImageOutput};
 use shared::model::tienet::{TieNet, tienet_loss};
@@ -76,12 +78,7 @@ impl Model {
             Method::Cmim => Self::Cmim(CrossModalClassifier::new(image, cross_modal, loss, vocabulary, &vb)?),
             Method::Joint => {
                 // Only the head that reads both: no critics.
-                let loss = shared::model::classifier::LossWeights {
-                    lambda_ll: 0.0,
-                    lambda_lg: 0.0,
-                    lambda_gg: 0.0,
-                    lambda_joint: 1.0,
-                };
+                let loss = LossWeights { lambda_ll: 0.0, lambda_lg: 0.0, lambda_gg: 0.0, lambda_joint: 1.0 };
                 Self::Joint(CrossModalClassifier::new(image, cross_modal, &loss, vocabulary, &vb)?)
             }
             Method::Text => Self::Text(ReportClassifier::new(&cross_modal.text, vocabulary, &vb)?),
@@ -130,14 +127,11 @@ impl Model {
                     {
                         losses.add("joint", loss, config.loss.lambda_joint)?;
                     }
-                    for (name, estimate) in
-                        [("ll", found.local_local), ("lg", found.local_global), ("gg", found.global_global)]
-                    {
-                        let Some(estimate) = estimate else { continue };
-                        losses.parts.push((name, estimate.loss));
-                        losses.chances.push((name, estimate.chance));
+                    losses.mutual_information.clone_from(&found.mutual_information);
+                    for (name, Estimate { loss, chance }) in estimates(found) {
+                        losses.parts.push((name, loss));
+                        losses.chances.push((name, chance));
                     }
-                    losses.mutual_information = found.mutual_information;
                 }
                 (Self::Joint(model), Some(paired)) => {
                     let logits = model.joint_logits(&rows_of(&out, &paired.rows)?, &paired.reports, true)?;
@@ -160,11 +154,7 @@ impl Model {
                 let out = model.forward_t(&batch.images.index_select(&rows, 0)?, &paired.reports, true)?;
                 let words = model.caption_loss(&out.words, &paired.reports)?;
                 let found = targets.loss(&out.logits, Some(&paired.rows), positive_weights)?;
-                let total = match &found {
-                    Some(found) => tienet_loss(&words, found)?,
-                    None => (&words * 0.15)?,
-                };
-                losses.task = Some(total);
+                losses.task = Some(tienet_loss(&words, found.as_ref())?);
                 losses.parts.extend(found.map(|found| ("findings", found)));
                 losses.parts.push(("words", words));
             }
@@ -196,24 +186,26 @@ impl Model {
         })
     }
 
-    /// The mutual-information losses of studies with their own reports, without training: by name, with their chance.
+    /// The mutual-information losses of studies with their own reports, without training: by name.
     pub(super) fn held_out(
         &self,
         images: &Tensor,
         paired: &PairedBatch,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Vec<(&'static str, f64, f64)>> {
+    ) -> Result<Vec<(&'static str, f64)>> {
         let Self::Cmim(model) = self else { return Ok(Vec::new()) };
         let image = rows_of(&model.image().forward_t(images, false)?, &paired.rows)?;
         let mut means = RunningMeans::default();
         let found = model.cross_modal(&image, &paired.reports, &paired.negatives, &mut means, rng, false)?;
-        let estimates = [("ll", found.local_local), ("lg", found.local_global), ("gg", found.global_global)];
-        estimates
-            .into_iter()
-            .filter_map(|(name, estimate)| Some((name, estimate?)))
-            .map(|(name, estimate)| Ok((name, f64::from(estimate.loss.to_scalar::<f32>()?), estimate.chance)))
-            .collect()
+        let value = |(name, estimate): (_, Estimate)| Ok((name, f64::from(estimate.loss.to_scalar::<f32>()?)));
+        estimates(found).map(value).collect()
     }
+}
+
+/// The mutual-information losses that there are, by the names they have in records.
+fn estimates(found: CrossModalLosses) -> impl Iterator<Item = (&'static str, Estimate)> {
+    let all = [("ll", found.local_local), ("lg", found.local_global), ("gg", found.global_global)];
+    all.into_iter().filter_map(|(name, estimate)| Some((name, estimate?)))
 }
 
 /// Findings of the labelled rows of a batch.

@@ -123,11 +123,6 @@ impl ReportData {
         (own, self.matched.n_with_partner(others))
     }
 
-    /// How many reports are trained with.
-    pub(super) fn n_trained(&self) -> usize {
-        self.partner.iter().flatten().count() + self.tokens.len() - self.first_matched
-    }
-
     /// How many reports come from report sources.
     pub(super) fn n_matched(&self) -> usize {
         self.tokens.len() - self.first_matched

@@ -80,7 +80,7 @@ struct Sums {
 /// survives all of them.
 pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -> Result<Outcome> {
     let mut run = Run::new(config, options)?;
-    observer.begin(&run.summary()?, run.progress.step, run.steps_per_epoch() * config.training.max_epochs);
+    observer.begin(&run.summary()?, run.progress.step, run.all_steps());
     while run.progress.epoch < config.training.max_epochs && !run.is_out_of_patience() {
         let record = run.epoch(observer)?;
         observer.epoch(&record);
@@ -111,8 +111,7 @@ fn load(config: &Config) -> Result<(Dataset, Split)> {
     let sources: Vec<ImageSource> = parts.iter().flat_map(|(sources, _)| sources.iter().cloned()).collect();
     let dataset = Dataset::load(&sources, &config.preprocessing)?;
     let split = if let Some(path) = &data.split {
-        let bytes = std::fs::read(path).map_err(Error::file(path, "cannot read the split"))?;
-        Split::from_csv(&path.display().to_string(), &bytes)?
+        Split::read(path)?
     } else if data.validation.is_empty() && data.test.is_empty() {
         Split::new(&dataset.studies, data.split_seed)
     } else {
@@ -196,10 +195,8 @@ impl<'a> Run<'a> {
             self.validation.len(),
             self.split.indices(&self.data.studies, Part::Test)?.len()
         );
-        if !self.data.unreadable.is_empty() {
-            let unreadable = &self.data.unreadable;
-            let named = unreadable[..unreadable.len().min(5)].join("; ");
-            let _ = write!(text, "; {} unreadable ones left out: {named}", unreadable.len());
+        for note in &self.data.notes {
+            let _ = write!(text, "; {note}");
         }
         if let Some(reports) = &self.reports {
             let (own, matched) = reports.n_paired(&self.data.studies, &self.train);
@@ -214,8 +211,9 @@ impl<'a> Run<'a> {
         Ok(text)
     }
 
-    fn steps_per_epoch(&self) -> usize {
-        self.labelled().len().div_ceil(self.config.training.batch_size)
+    /// Steps of a run that no patience ends.
+    fn all_steps(&self) -> usize {
+        self.labelled().len().div_ceil(self.config.training.batch_size) * self.config.training.max_epochs
     }
 
     /// Training images by source, in the order of the configuration's `images`.
@@ -233,14 +231,11 @@ impl<'a> Run<'a> {
         self.progress.epoch >= self.progress.best_epoch + self.config.training.patience
     }
 
-    /// Share of the learning rate in a step, from 0.
-    fn rate(&self, step: usize) -> f64 {
+    /// Share of the learning rate in a step, from 0, of a run of so many.
+    fn rate(&self, step: usize, all_steps: usize) -> f64 {
         match self.config.training.schedule {
             Schedule::Constant => 1.0,
-            Schedule::Cosine => {
-                let all = (self.steps_per_epoch() * self.config.training.max_epochs) as f64;
-                0.5 * (1.0 + (PI * step as f64 / all).cos())
-            }
+            Schedule::Cosine => 0.5 * (1.0 + (PI * step as f64 / all_steps as f64).cos()),
         }
     }
 
@@ -265,6 +260,7 @@ impl<'a> Run<'a> {
         let mut sums = Sums::default();
         let mut means = self.progress.means;
         let mut adam = std::mem::replace(&mut self.adam, Adam::new(Vec::new(), 0.0));
+        let all_steps = self.all_steps();
         let run = &*self;
         let material = run.material();
         let trained = std::thread::scope(|scope| {
@@ -272,7 +268,7 @@ impl<'a> Run<'a> {
             while let Some(batch) = loader.next() {
                 let batch = batch?;
                 let losses = run.model.losses(&batch, run.config, &weights, &mut means, &mut locations)?;
-                let rate = run.rate(adam.steps());
+                let rate = run.rate(adam.steps(), all_steps);
                 if let Some((grads, value)) = gradients(&losses, run.config, &adam)? {
                     if !value.is_finite() {
                         return Err(run.not_finite(value, epoch, sums.steps + 1, &batch));
@@ -343,7 +339,7 @@ impl<'a> Run<'a> {
                 continue;
             };
             let images = material.images(indices, None)?;
-            for (name, loss, _) in self.average.model.held_out(&images, &paired, &mut rng)? {
+            for (name, loss) in self.average.model.held_out(&images, &paired, &mut rng)? {
                 let sum = sums.entry(name.to_owned()).or_default();
                 sum.0 += loss;
                 sum.1 += 1;
@@ -360,19 +356,18 @@ impl<'a> Run<'a> {
         let labelled: Vec<usize> =
             indices.iter().copied().filter(|&i| self.data.studies[i].findings.is_some()).collect();
         for part in labelled.chunks(EVAL_BATCH) {
-            let images = material.images(part, None)?;
-            let (logits, rows) = if with_reports {
+            let (logits, answered) = if with_reports {
                 let Some(paired) = material.own_reports(part) else { continue };
-                let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), &Device::Cpu)?;
-                (model.answer_pairs(&images.index_select(&rows, 0)?, &paired.reports)?, paired.rows)
+                let answered: Vec<usize> = paired.rows.iter().map(|&row| part[row as usize]).collect();
+                (model.answer_pairs(&material.images(&answered, None)?, &paired.reports)?, answered)
             } else {
-                (model.answer_images(&images)?, (0..part.len() as u32).collect())
+                (model.answer_images(&material.images(part, None)?)?, part.to_vec())
             };
             let Some(logits) = logits else { return Ok(None) };
             for row in candle_nn::ops::sigmoid(&logits)?.to_vec2::<f32>()? {
                 scores.push(std::array::from_fn(|k| row[k]));
             }
-            studies.extend(rows.iter().map(|&row| &self.data.studies[part[row as usize]]));
+            studies.extend(answered.iter().map(|&i| &self.data.studies[i]));
         }
         Ok((!studies.is_empty()).then(|| Scored::new(scores, &studies)))
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Effusions, Record, records, select};
-use crate::data::error::{DataError, Result};
+use super::{Effusions, Record, records, usable};
+use crate::data::error::{DataError, Result, first_five};
 use crate::data::report::LeftOut;
 use crate::data::table::Table;
 use crate::data::{Origin, Study};
@@ -80,8 +80,7 @@ pub fn studies(dir: &Path, source: usize) -> Result<OpenI> {
     };
     let views = Views::read(dir)?;
     let files = image_files(dir)?;
-    let (n_reports, left_out) = (records.len(), select(&records, Effusions::Pleural).left_out);
-    let usable = records.iter().filter(|record| record.is_usable());
+    let (usable, left_out) = usable(&records);
     let (mut studies, mut missing, mut n_without_frontal) = (Vec::new(), Vec::new(), 0);
     for record in usable {
         let Some(key) = views.frontal(&record.images) else {
@@ -115,7 +114,26 @@ pub fn studies(dir: &Path, source: usize) -> Result<OpenI> {
             listed,
         });
     }
-    Ok(OpenI { studies, n_reports, left_out, n_without_frontal, missing, rule: views.rule })
+    Ok(OpenI { studies, n_reports: records.len(), left_out, n_without_frontal, missing, rule: views.rule })
+}
+
+impl OpenI {
+    /// What was left out and how the frontal image was chosen, in sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let out = &self.left_out;
+        let mut notes = vec![
+            format!("{} reports; {}", self.n_reports, self.rule.in_words()),
+            format!(
+                "left out: {} not indexed, {} of unsatisfactory quality, {} without text, {} without a frontal image",
+                out.not_indexed, out.poor_quality, out.without_text, self.n_without_frontal
+            ),
+        ];
+        if !self.missing.is_empty() {
+            let (n, names) = (self.missing.len(), first_five(&self.missing));
+            notes.push(format!("{n} frontal images are named and not there: {names}"));
+        }
+        notes
+    }
 }
 
 /// Open-I's patients are numbered from here, so that they are not taken for the NIH's.
