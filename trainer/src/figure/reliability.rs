@@ -13,14 +13,17 @@ const TOP: f64 = 44.0;
 pub fn reliability(title: &str, reliability: &Reliability) -> String {
     let mut svg = Svg::new(LEFT + SIDE + 30.0, TOP + SIDE + 74.0, title);
     svg.text((16.0, 26.0), 14.0, Anchor::Start, INK, title);
-    let (x, y) = (Axis::exact(0.0, 1.0, LEFT, LEFT + SIDE), Axis::exact(0.0, 1.0, TOP + SIDE, TOP));
+    // Rare findings have small probabilities: both axes reach as far as the dots.
+    let ends = reliability.bins.iter().flat_map(|bin| [bin.mean_prediction, bin.observed]);
+    let end = (1.15 * ends.fold(0.0, f64::max)).clamp(0.05, 1.0);
+    let (x, y) = (Axis::exact(0.0, end, LEFT, LEFT + SIDE), Axis::exact(0.0, end, TOP + SIDE, TOP));
     for (value, name) in x.ticks(5) {
         svg.line((x.at(value), TOP), (x.at(value), TOP + SIDE), FAINT, 0.6, "");
         svg.line((LEFT, y.at(value)), (LEFT + SIDE, y.at(value)), FAINT, 0.6, "");
         svg.text((x.at(value), TOP + SIDE + 16.0), 11.0, Anchor::Middle, GREY, &name);
         svg.text((LEFT - 6.0, y.at(value) + 4.0), 11.0, Anchor::End, GREY, &name);
     }
-    svg.line((x.at(0.0), y.at(0.0)), (x.at(1.0), y.at(1.0)), GREY, 1.0, "5 4");
+    svg.line((x.at(0.0), y.at(0.0)), (x.at(end), y.at(end)), GREY, 1.0, "5 4");
     let n: usize = reliability.bins.iter().map(|bin| bin.n).sum();
     let points: Vec<(f64, f64)> =
         reliability.bins.iter().map(|bin| (x.at(bin.mean_prediction), y.at(bin.observed))).collect();
@@ -34,7 +37,7 @@ pub fn reliability(title: &str, reliability: &Reliability) -> String {
         "expected calibration error {:.3}, Brier score {:.3}, n = {n}",
         reliability.expected_calibration_error, reliability.brier
     );
-    svg.text((LEFT, TOP + SIDE + 58.0), 12.0, Anchor::Start, INK, &caption);
+    svg.text((16.0, TOP + SIDE + 58.0), 12.0, Anchor::Start, INK, &caption);
     svg.finish()
 }
 
