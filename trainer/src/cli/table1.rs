@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use clap::Args;
 use toml::{Table, Value};
 use trainer::checkpoint::write_atomically;
+use trainer::config::Method;
 use trainer::data::{ImageSource, ReportSource};
 use trainer::suite::table::ResultTable;
-use trainer::suite::{self, Progress, Suite, TABLE1};
+use trainer::suite::{self, Progress, Row, Suite, TABLE1};
 
 use super::print;
 
@@ -45,6 +46,9 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     }
     if !args.data.is_empty() {
         replace_data(&mut suite, &args.data);
+        if !args.data.iter().all(|source| matches!(source, ImageSource::Phantom(_))) {
+            drop_oracle(&mut suite);
+        }
     }
     if !args.reports.is_empty() {
         let names = args.reports.iter().map(|source| Value::String(source.to_string())).collect();
@@ -65,12 +69,30 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
 
 /// Other studies in the protocol's place: each seed splits them anew.
 fn replace_data(suite: &mut Suite, sources: &[ImageSource]) {
-    let names = sources.iter().map(|source| Value::String(source.to_string())).collect();
+    let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    let images = Value::Array(names.iter().cloned().map(Value::String).collect());
     let data = data_of(suite);
-    data.insert("images".to_owned(), Value::Array(names));
+    let before = data.insert("images".to_owned(), images);
     data.remove("validation");
     data.remove("test");
     suite.split_by_seed = true;
+    // A title that spoke of other data would be wrong.
+    if before.and_then(|images| images.as_array().map(|images| !images.is_empty())) == Some(true) {
+        suite.title = format!("{}: findings from the image alone unless said otherwise", names.join(", "));
+    }
+}
+
+/// Leaves out the rows that need to know where findings are, which no real image tells.
+fn drop_oracle(suite: &mut Suite) {
+    let is_oracle = |row: &Row| row.set.get("method").and_then(Value::as_str) == Some(Method::Oracle.name());
+    let gone: Vec<String> = suite.rows.iter().filter(|row| is_oracle(row)).map(|row| row.name.clone()).collect();
+    suite.rows.retain(|row| !gone.contains(&row.name));
+    suite.pairs.retain(|(a, b)| !gone.contains(a) && !gone.contains(b));
+    for name in gone {
+        Lines.line(&format!(
+            "row {name} is left out: it needs the place of every finding, which only generated images have"
+        ));
+    }
 }
 
 /// The table `[config.data]` of a protocol; made if there is none.

@@ -129,8 +129,12 @@ impl ResultTable {
             suite: suite.name.clone(),
             title: suite.title.clone(),
             command: command.to_owned(),
-            intervals: "95% Student intervals of the mean over seeds; a seed redraws training data and initialisation, \
-                        the test images are the same",
+            intervals: if suite.split_by_seed {
+                "95% Student intervals of the mean over seeds; a seed splits the patients anew and redraws initialisation"
+            } else {
+                "95% Student intervals of the mean over seeds; a seed redraws training data and initialisation, the test \
+                 images are the same"
+            },
             rows,
             paired,
             tuning: results.tuning.clone(),
