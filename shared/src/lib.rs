@@ -1,7 +1,7 @@
 //! What CMIM's trainer and its web page have in common: file readers, preprocessing, models, losses, metrics and
 //! inference. It opens no file, makes no request and reads no clock, and it builds for `wasm32-unknown-unknown`.
 //!
-//! Modules in reading order: [`finding`] names what is predicted; [`io`] turns bytes into data; [`prep`] turns data
+//! Modules in reading order: [`finding`] names what is predicted of an x-ray, [`modality`] what an MRI is made of; [`io`] turns bytes into data; [`prep`] turns data
 //! into model input; [`kernel`] computes on slices; [`nn`] makes trainable layers of the kernels; [`model`] makes
 //! networks of the layers; [`mi`] holds the critics and the mutual-information losses; [`metric`] measures;
 //! [`infer`] runs a trained model fast.
@@ -25,9 +25,11 @@ pub mod io;
 pub mod kernel;
 pub mod metric;
 pub mod mi;
+pub mod modality;
 pub mod model;
 pub mod nn;
 pub mod prep;
 
 pub use error::{Error, Result};
 pub use finding::{Finding, FindingSet};
+pub use modality::{Modality, ModalitySet};

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use shared::infer::hemis::HemisPlan;
 use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
-use shared::model::hemis::{Hemis, HemisConfig, MODALITIES};
+use shared::Modality;
+use shared::model::hemis::{Hemis, HemisConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::Parameters;
 
@@ -67,9 +68,9 @@ pub fn check_hemis() -> Outcome {
     let model = Hemis::new(&config, &parameters.builder(DType::F32, &Device::Cpu))?;
     fill(&parameters)?;
     let mut plan = HemisPlan::new(&config, height, width, &Weights::new("golden", parameters.to_tensors()?)?)?;
-    let slices = MODALITIES.map(|name| uniform(name, height * width));
+    let slices = Modality::ALL.map(|m| uniform(m.name(), height * width));
     for HemisCase { present, logits } in expected.hemis {
-        let is_present = |i: usize| present.iter().any(|name| name == MODALITIES[i]);
+        let is_present = |i: usize| present.iter().any(|name| name == Modality::ALL[i].name());
         let names = present.join(" and ");
         let input: [Option<&[f32]>; 4] = std::array::from_fn(|i| is_present(i).then_some(&*slices[i]));
 

@@ -7,7 +7,8 @@ use crate::infer::program::{Image, Program, Runner, check_finite};
 use crate::infer::tensors::{Halves, conv_tensors};
 use crate::io::Weights;
 use crate::kernel::{Activation, Base, Border, Buffer, ConvShape, Layout, Nth, Simd, pool_into_moments};
-use crate::model::hemis::{HemisConfig, MODALITIES};
+use crate::modality::Modality;
+use crate::model::hemis::HemisConfig;
 
 /// Places: a sequence's image and the logits, what lies between two convolutions, an encoder's features, and the moments
 /// over the encoders.
@@ -24,7 +25,7 @@ pub struct HemisPlan {
     simd: Simd,
     runner: Runner,
     input: Image,
-    encoders: [Range<usize>; MODALITIES.len()],
+    encoders: [Range<usize>; Modality::COUNT],
     features: Image,
     moments: [Image; 2],
     decoder: Range<usize>,
@@ -70,8 +71,8 @@ impl HemisPlan {
         let fused = image(&program, INNER, config.fuse_width, border(head)?)?;
         let output = image(&program, OUTER, config.n_classes, Border::default())?;
 
-        let mut encoders = MODALITIES.map(|_| 0..0);
-        for (steps, name) in encoders.iter_mut().zip(MODALITIES) {
+        let mut encoders = Modality::ALL.map(|_| 0..0);
+        for (steps, name) in encoders.iter_mut().zip(Modality::ALL.map(Modality::name)) {
             let begin = program.len();
             for (i, shape, images) in [(1, first, [input, inner]), (2, second, [inner, features])] {
                 let tensors = conv_tensors(weights, &format!("encoder.{name}.conv{i}"), shape)?;
@@ -100,18 +101,18 @@ impl HemisPlan {
         })
     }
 
-    /// A slice of each sequence that is there, `[H, W]` in the order of [`MODALITIES`], to logits `[n_classes, H, W]`.
+    /// A slice of each sequence that is there, `[H, W]` in the order of [`Modality::ALL`], to logits `[n_classes, H, W]`.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] if no sequence is there or one has another length, [`Error::NonFinite`] if one holds NaN or
     /// infinity, or if the weights are so large that the logits do.
-    pub fn run(&mut self, slices: &[Option<&[f32]>; MODALITIES.len()]) -> Result<&[f32]> {
+    pub fn run(&mut self, slices: &[Option<&[f32]>; Modality::COUNT]) -> Result<&[f32]> {
         let of = slices.iter().flatten().count();
         if of == 0 {
             return Err(Error::Shape {
                 what: "input of the network",
-                expected: format!("at least one of the sequences {}", MODALITIES.join(", ")),
+                expected: "at least one of the sequences flair, t1, t1c and t2".to_owned(),
                 found: "none".to_owned(),
             });
         }

@@ -6,9 +6,11 @@ pub mod format;
 mod jpeg;
 mod png;
 pub mod radiograph;
+pub mod volume;
 pub mod weights;
 
 pub use card::ModelCard;
 pub use format::read_radiograph;
 pub use radiograph::Radiograph;
+pub use volume::{Geometry, Volume};
 pub use weights::{Encoding, Weights};

@@ -7,10 +7,8 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::modality::Modality;
 use crate::nn::{Bias, Conv2d, ConvSpec, concat_channels, max_pool2d};
-
-/// The MRI sequences that have an encoder, in the order of inputs; parts of the tensors' names.
-pub const MODALITIES: [&str; 4] = ["flair", "t1", "t1c", "t2"];
 
 /// Sizes of a HeMIS network; the defaults are the paper's, but for the last kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +86,7 @@ impl Encoder {
 /// HeMIS with its head.
 #[derive(Debug, Clone)]
 pub struct Hemis {
-    encoders: [Encoder; MODALITIES.len()],
+    encoders: [Encoder; Modality::COUNT],
     fuse: Conv2d,
     head: Conv2d,
 }
@@ -103,8 +101,8 @@ impl Hemis {
     pub fn new(config: &HemisConfig, vb: &VarBuilder<'_>) -> Result<Self> {
         config.check()?;
         let HemisConfig { n_classes, width, fuse_width, kernel, head_kernel } = *config;
-        let encoder = |name: &str| Encoder::new(config, &vb.pp(format!("encoder.{name}")));
-        let [flair, t1, t1c, t2] = MODALITIES.map(encoder);
+        let encoder = |modality: Modality| Encoder::new(config, &vb.pp(format!("encoder.{}", modality.name())));
+        let [flair, t1, t1c, t2] = Modality::ALL.map(encoder);
         Ok(Self {
             encoders: [flair?, t1?, t1c?, t2?],
             fuse: conv(2 * width, fuse_width, kernel, &vb.pp("fuse"))?,
@@ -112,12 +110,12 @@ impl Hemis {
         })
     }
 
-    /// Slices `[N, 1, H, W]` of the sequences that are there, in the order of [`MODALITIES`], to logits `[N, H, W, K]`.
+    /// Slices `[N, 1, H, W]` of the sequences that are there, in the order of [`Modality::ALL`], to logits `[N, H, W, K]`.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] if no sequence is there, [`Error::Tensor`] if their sizes differ.
-    pub fn forward(&self, slices: &[Option<Tensor>; MODALITIES.len()]) -> Result<Tensor> {
+    pub fn forward(&self, slices: &[Option<Tensor>; Modality::COUNT]) -> Result<Tensor> {
         let mut features = Vec::new();
         for (encoder, slice) in self.encoders.iter().zip(slices) {
             if let Some(slice) = slice {
@@ -127,7 +125,7 @@ impl Hemis {
         let Some((first, others)) = features.split_first() else {
             return Err(Error::Shape {
                 what: "input of the network",
-                expected: format!("at least one of the sequences {}", MODALITIES.join(", ")),
+                expected: "at least one of the sequences flair, t1, t1c and t2".to_owned(),
                 found: "none".to_owned(),
             });
         };

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn generated_reports_are_read() {
         let reports: Vec<(String, FindingSet)> =
-            (0..600).map(|i| phantom::report(&PhantomSource::PLAIN, i)).map(|r| (r.text, r.findings)).collect();
+            (0..600).map(|i| phantom::xray::report(&PhantomSource::PLAIN, i)).map(|r| (r.text, r.findings)).collect();
         let (_, [sensitivity, specificity]) = agreement(&reports);
         assert!(sensitivity > 0.98 && specificity > 0.98, "{sensitivity} {specificity}");
     }

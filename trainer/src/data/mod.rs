@@ -30,7 +30,7 @@ pub use augment::Augment;
 pub use error::{DataError, Result};
 pub use pairs::{PairKey, Pairs};
 pub use report::{LeftOut, Report, Reports};
-pub use source::{ImageSource, PhantomSource, ReportSource};
+pub use source::{BrainSource, ImageSource, PhantomSource, ReportSource, VolumeSource};
 pub use split::{Part, Split};
 use store::Store;
 
@@ -56,7 +56,7 @@ pub struct Study {
 pub enum Origin {
     /// A file.
     File(PathBuf),
-    /// [`phantom::xray`] of this seed and index.
+    /// [`phantom::xray::examination`] of this seed and index.
     Phantom {
         /// The source.
         source: PhantomSource,
@@ -177,7 +177,7 @@ impl Study {
                 let bytes = std::fs::read(path).map_err(DataError::read(path))?;
                 Ok(read_radiograph(&path.display().to_string(), &bytes)?)
             }
-            Origin::Phantom { source, index } => Ok(phantom::xray(source, *index, size).image),
+            Origin::Phantom { source, index } => Ok(phantom::xray::examination(source, *index, size).image),
         }
     }
 }
@@ -225,7 +225,7 @@ fn list(source: &ImageSource, number: usize, notes: &mut Vec<String>) -> Result<
             Ok(found.studies)
         }
         ImageSource::Covid(dir) => covid::studies(dir, number),
-        ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::study(source, index, number)).collect()),
+        ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::xray::study(source, index, number)).collect()),
     }
 }
 
@@ -306,7 +306,7 @@ mod tests {
         let dir = folder(0, &["a.png,1,Mass"]);
         let data = Dataset::load(&[ImageSource::Phantom(source), nih(&dir)], &PREP).unwrap();
         assert_eq!((data.len(), data.size()), (21, 8));
-        assert_eq!(data.square(4).unwrap(), PREP.square(&phantom::xray(&source, 4, 8).image));
+        assert_eq!(data.square(4).unwrap(), PREP.square(&phantom::xray::examination(&source, 4, 8).image));
         let reports = Reports::load(&[ReportSource::Phantom(source)]).unwrap().reports;
         assert_eq!(Some(reports[4].findings), data.studies[4].findings);
         assert_eq!(Pairs::new(&reports).n_with_partner(data.studies[..20].iter().map(Study::known_findings)), 20);

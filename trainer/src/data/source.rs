@@ -121,6 +121,125 @@ impl fmt::Display for PhantomSource {
     }
 }
 
+/// `phantom:brain?n=100&seed=0&size=64…`: how many generated heads, which, and how they are imaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BrainSource {
+    /// How many patients, at least 1.
+    pub n: usize,
+    /// Another seed gives other patients.
+    pub seed: u64,
+    /// Pixels along each side of a slice; the field of view is 192 mm.
+    pub size: usize,
+    /// Slices of each volume, around the tumour while they are few.
+    pub slices: usize,
+    /// How strong the noise is, in per cent.
+    pub difficulty: u8,
+    /// Sequences that were not made, in per cent; each patient has one at least.
+    pub lacking: u8,
+}
+
+impl Default for BrainSource {
+    fn default() -> Self {
+        Self { n: 40, seed: 0, size: 64, slices: 6, difficulty: 50, lacking: 0 }
+    }
+}
+
+impl BrainSource {
+    /// Reads what follows `phantom:brain?`.
+    fn parse(parameters: &str) -> Result<Self, String> {
+        let mut source = Self::default();
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let number = |lo: u64, hi: u64| {
+                let valid = value.parse().ok().filter(|n| (lo..=hi).contains(n));
+                valid.ok_or_else(|| format!("{key} is `{value}`, expected {lo} to {hi}"))
+            };
+            match key {
+                "n" => source.n = number(1, MAX_PHANTOMS as u64)? as usize,
+                "seed" => source.seed = number(0, u64::MAX)?,
+                "size" => source.size = number(16, 512)? as usize,
+                "slices" => source.slices = number(1, 256)? as usize,
+                "difficulty" => source.difficulty = number(0, 100)? as u8,
+                "lacking" => source.lacking = number(0, 100)? as u8,
+                _ => return Err(format!("there is no parameter `{key}`")),
+            }
+        }
+        Ok(source)
+    }
+}
+
+impl fmt::Display for BrainSource {
+    /// The short form: what is as by default is left out, but for number and seed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = Self::default();
+        write!(f, "phantom:brain?n={}&seed={}", self.n, self.seed)?;
+        for (key, value, default) in [
+            ("size", self.size, default.size),
+            ("slices", self.slices, default.slices),
+            ("difficulty", self.difficulty.into(), default.difficulty.into()),
+            ("lacking", self.lacking.into(), default.lacking.into()),
+        ] {
+            if value != default {
+                write!(f, "&{key}={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where MRI volumes of patients come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum VolumeSource {
+    /// `brats:DIR`: a folder of BRATS, in any of its layouts.
+    Brats(PathBuf),
+    /// `phantom:brain`: generated heads.
+    Phantom(BrainSource),
+}
+
+impl FromStr for VolumeSource {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        split_kind(text)
+            .and_then(|(kind, rest)| match (kind, rest.split_once('?').unwrap_or((rest, ""))) {
+                ("brats", _) => Ok(Self::Brats(rest.into())),
+                ("phantom", ("brain", parameters)) => BrainSource::parse(parameters).map(Self::Phantom),
+                ("phantom", (name, _)) => Err(format!("there is no phantom `{name}` of MRI")),
+                _ => Err(format!("there is no kind `{kind}`")),
+            })
+            .map_err(|reason| DataError::Source {
+                text: text.to_owned(),
+                what: "a source of MRI volumes",
+                reason,
+                known: "brats:DIR and phantom:brain[?n=COUNT&seed=SEED&size=PIXELS&slices=COUNT&difficulty=PERCENT…]",
+            })
+    }
+}
+
+impl fmt::Display for VolumeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Brats(dir) => write!(f, "brats:{}", dir.display()),
+            Self::Phantom(source) => source.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<String> for VolumeSource {
+    type Error = DataError;
+
+    fn try_from(text: String) -> Result<Self, DataError> {
+        text.parse()
+    }
+}
+
+impl From<VolumeSource> for String {
+    fn from(source: VolumeSource) -> Self {
+        source.to_string()
+    }
+}
+
 /// Splits `KIND:REST`; the rest may not be empty.
 fn split_kind(text: &str) -> Result<(&str, &str), String> {
     match text.split_once(':') {

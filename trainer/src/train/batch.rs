@@ -184,7 +184,7 @@ impl Material<'_> {
         let mut places = Vec::new();
         for &index in indices {
             match &self.data.studies[index].origin {
-                Origin::Phantom { source, index } => places.extend(phantom::places(source, *index, self.grid)),
+                Origin::Phantom { source, index } => places.extend(phantom::xray::places(source, *index, self.grid)),
                 Origin::File(_) => return Err(DataError::NoPlaces(self.data.studies[index].image.clone()).into()),
             }
         }

@@ -12,7 +12,7 @@ fn random_tensors(config: &HemisConfig) -> Tensors {
         random.kernel(name, shape);
         random.bias(name, shape[0]);
     };
-    for name in MODALITIES {
+    for name in Modality::ALL.map(Modality::name) {
         conv(&format!("encoder.{name}.conv1"), [config.width, 1, config.kernel]);
         conv(&format!("encoder.{name}.conv2"), [config.width, config.width, config.kernel]);
     }
@@ -34,7 +34,7 @@ fn naive_hemis(config: &HemisConfig, w: &Weights, slices: &[Option<Planes>]) -> 
         }
         Some(naive::pool_in_place(&x))
     };
-    let features: Vec<Planes> = slices.iter().zip(MODALITIES).filter_map(encode).collect();
+    let features: Vec<Planes> = slices.iter().zip(Modality::ALL.map(Modality::name)).filter_map(encode).collect();
     let [mean, variance] = naive::moments(&features);
     let fused = conv_bias(w, "fuse", &naive::concat(&mean, &variance), config.fuse_width, config.kernel).relu();
     conv_bias(w, "head", &fused, config.n_classes, config.head_kernel).data
