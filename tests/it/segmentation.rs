@@ -4,10 +4,10 @@
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
+use shared::Modality;
 use shared::infer::hemis::HemisPlan;
 use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
-use shared::Modality;
 use shared::model::hemis::{Hemis, HemisConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::Parameters;

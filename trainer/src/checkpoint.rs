@@ -6,11 +6,11 @@ use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::io::weights::NamedTensor;
 use shared::model::classifier::RunningMeans;
 
-use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Writes a file by way of a temporary one beside it: after a failure the old file is still there, whole.
@@ -37,7 +37,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Where a run stands, beside its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Progress {
+pub struct Progress<C> {
     /// Epochs completed.
     pub epoch: usize,
     /// Optimizer steps taken.
@@ -45,19 +45,19 @@ pub struct Progress {
     /// Epoch of the best validation result, from 1; 0 before the first.
     pub best_epoch: usize,
     /// That result.
-    pub best_auroc: Option<f64>,
+    pub best: Option<f64>,
     /// What the mutual-information estimators remember.
     #[serde(default)]
     pub means: RunningMeans,
     /// The resolved configuration.
-    pub config: Config,
+    pub config: C,
 }
 
 /// All that a run needs to go on as if it had never stopped.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checkpoint {
+pub struct Checkpoint<C> {
     /// Where it stands.
-    pub progress: Progress,
+    pub progress: Progress<C>,
     /// Variables, optimizer moments, averaged and best weights, by name.
     pub tensors: BTreeMap<String, NamedTensor>,
 }
@@ -65,7 +65,7 @@ pub struct Checkpoint {
 /// Key of the progress in the file's metadata.
 const PROGRESS: &str = "progress";
 
-impl Checkpoint {
+impl<C: Serialize + DeserializeOwned> Checkpoint<C> {
     /// Writes one safetensors file, atomically.
     ///
     /// # Errors
@@ -120,18 +120,12 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SMOKE;
+    use crate::config::{Config, SMOKE};
 
-    fn checkpoint() -> Checkpoint {
+    fn checkpoint() -> Checkpoint<Config> {
         let config = Config::parse("smoke", SMOKE).unwrap();
-        let progress = Progress {
-            epoch: 3,
-            step: 42,
-            best_epoch: 2,
-            best_auroc: Some(0.75),
-            means: RunningMeans::default(),
-            config,
-        };
+        let progress =
+            Progress { epoch: 3, step: 42, best_epoch: 2, best: Some(0.75), means: RunningMeans::default(), config };
         let tensor = NamedTensor { shape: vec![2, 1], data: vec![0.5, -1.0] };
         Checkpoint { progress, tensors: BTreeMap::from([("param.w".to_owned(), tensor)]) }
     }
@@ -141,7 +135,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("checkpoint.safetensors");
         checkpoint().write(&path).unwrap();
-        assert_eq!(Checkpoint::read(&path).unwrap(), checkpoint());
+        assert_eq!(Checkpoint::<Config>::read(&path).unwrap(), checkpoint());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -152,10 +146,10 @@ mod tests {
         checkpoint().write(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(matches!(Checkpoint::read(&path), Err(Error::NotResumable { .. })));
+        assert!(matches!(Checkpoint::<Config>::read(&path), Err(Error::NotResumable { .. })));
         let foreign = safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).unwrap();
         std::fs::write(&path, foreign).unwrap();
-        assert!(Checkpoint::read(&path).unwrap_err().to_string().contains("no checkpoint"));
+        assert!(Checkpoint::<Config>::read(&path).unwrap_err().to_string().contains("no checkpoint"));
     }
 
     #[test]
@@ -167,6 +161,6 @@ mod tests {
         std::fs::create_dir(dir.path().join("checkpoint.safetensors.partial")).unwrap();
         let error = checkpoint().write(&path).unwrap_err().to_string();
         assert!(error.contains("checkpoint.safetensors") && error.contains("last version is kept"), "{error}");
-        assert_eq!(Checkpoint::read(&path).unwrap(), checkpoint());
+        assert_eq!(Checkpoint::<Config>::read(&path).unwrap(), checkpoint());
     }
 }

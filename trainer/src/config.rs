@@ -175,6 +175,18 @@ pub struct TrainingConfig {
     pub max_positive_weight: f64,
 }
 
+impl TrainingConfig {
+    /// What a run saved under `saved` has to have to go on as this one: how long to train may change, since the epochs so
+    /// far stay what they are; but not where the rate depends on it.
+    pub fn continuing(&self, saved: &Self) -> Self {
+        let max_epochs = match self.schedule {
+            Schedule::Constant => self.max_epochs,
+            Schedule::Cosine => saved.max_epochs,
+        };
+        Self { max_epochs, patience: self.patience, ..*saved }
+    }
+}
+
 fn every_epoch() -> usize {
     1
 }

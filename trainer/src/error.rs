@@ -61,9 +61,7 @@ pub enum Error {
         reason: String,
     },
     /// The loss is NaN or infinite.
-    #[error(
-        "the loss is {loss} in epoch {epoch}, step {step}, on the images {images}: lower the learning rate, or look at these images"
-    )]
+    #[error("the loss is {loss} in epoch {epoch}, step {step}, on {items}: lower the learning rate, or look at these")]
     NonFiniteLoss {
         /// Its value.
         loss: f32,
@@ -71,8 +69,8 @@ pub enum Error {
         epoch: usize,
         /// Step of the epoch, from 1.
         step: usize,
-        /// Names of the batch's images.
-        images: String,
+        /// Names of the batch's images or slices.
+        items: String,
     },
     /// Two models to be compared were scored on different studies.
     #[error("the two models were not scored on the same studies: {reason}")]

@@ -129,9 +129,9 @@ impl Observer for Terminal {
                 None => format!("{name} {loss:.4}"),
             });
         }
-        parts.push(match record.validation_auroc {
-            Some(auroc) => format!("validation AUC {auroc:.4}"),
-            None => "validation AUC not measurable".to_owned(),
+        parts.push(match record.validation {
+            Some(value) => format!("validation {} {value:.4}", record.measure),
+            None => format!("validation {} not measurable", record.measure),
         });
         parts.push(format!("{:.0} s", record.seconds));
         if record.best {

@@ -225,7 +225,9 @@ fn list(source: &ImageSource, number: usize, notes: &mut Vec<String>) -> Result<
             Ok(found.studies)
         }
         ImageSource::Covid(dir) => covid::studies(dir, number),
-        ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::xray::study(source, index, number)).collect()),
+        ImageSource::Phantom(source) => {
+            Ok((0..source.n).map(|index| phantom::xray::study(source, index, number)).collect())
+        }
     }
 }
 

@@ -4,28 +4,27 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result as TensorResult, bail};
 use rayon::prelude::*;
 use shared::nn::Parameters;
 
-use super::model::Model;
-use crate::config::Config;
+use super::task::Task;
 use crate::error::Result;
 
 /// A second model that follows the trained one.
-pub(super) struct Average {
+pub(super) struct Average<M> {
     decay: f64,
     /// Its variables, under the same names as the trained ones.
     pub(super) parameters: Parameters,
     /// The model on them.
-    pub(super) model: Model,
+    pub(super) model: M,
 }
 
-impl Average {
+impl<M> Average<M> {
     /// Starts as a copy of the trained variables.
-    pub(super) fn new(config: &Config, vocabulary: usize, trained: &Parameters) -> Result<Self> {
+    pub(super) fn new<T: Task<Model = M>>(task: &T, trained: &Parameters) -> Result<Self> {
         let parameters = Parameters::new(0);
         for (name, var) in trained.all() {
             parameters.set(&name, var.as_tensor())?;
         }
-        let model = Model::new(config, vocabulary, &parameters)?;
-        Ok(Self { decay: config.training.average_decay, parameters, model })
+        let model = task.build(&parameters)?;
+        Ok(Self { decay: task.training().average_decay, parameters, model })
     }
 
     /// Moves towards the trained weights after step `step`, from 1; early on faster, so that the start is soon forgotten.

@@ -55,7 +55,7 @@ fn scalars(record: &EpochRecord) -> Vec<(String, f32)> {
         let estimate = record.losses.get(name).map(|loss| chance - loss);
         values.extend(estimate.map(|estimate| (format!("information/{name}"), estimate as f32)));
     }
-    values.extend(record.validation_auroc.map(|auroc| ("validation/auroc".to_owned(), auroc as f32)));
+    values.extend(record.validation.map(|value| (format!("validation/{}", record.measure), value as f32)));
     values.push(("loader/waiting".to_owned(), record.waiting as f32));
     values
 }
@@ -77,7 +77,8 @@ fn figure(title: &str, records: &[EpochRecord]) -> String {
         }
         panels.push(Panel { title: "mutual-information losses", lines, mark: Some((*chance, "knows nothing")) });
     }
-    let auroc = Line { name: "validation", points: points(&|record| record.validation_auroc) };
-    panels.push(Panel { title: "macro AUC", lines: vec![auroc], mark: None });
+    let validation = Line { name: "validation", points: points(&|record| record.validation) };
+    let measure = records.first().map_or("", |record| record.measure.as_str());
+    panels.push(Panel { title: measure, lines: vec![validation], mark: None });
     curves(title, &panels)
 }

@@ -4,13 +4,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Material};
+use super::task::Task;
 use crate::error::Result;
 
 /// The batches of an epoch in their order.
-pub(super) struct Loader {
+pub(super) struct Loader<B> {
     /// Thread `w` of `W` makes the batches `w`, `w + W`, …
-    lanes: Vec<Receiver<Result<Batch>>>,
+    lanes: Vec<Receiver<Result<B>>>,
     next: usize,
     n: usize,
     waited: Duration,
@@ -19,14 +19,17 @@ pub(super) struct Loader {
 /// Batches that each thread may be ahead.
 const AHEAD: usize = 2;
 
-impl Loader {
+impl<B: Send> Loader<B> {
     /// Starts making the batches of `steps`. Dropping the loader ends its threads.
-    pub(super) fn start<'scope, 'env: 'scope>(
+    pub(super) fn start<'scope, 'env: 'scope, T: Task<Batch = B>>(
         scope: &'scope Scope<'scope, 'env>,
-        material: &'env Material<'env>,
+        task: &'env T,
         steps: &'env [Vec<usize>],
         epoch: usize,
-    ) -> Self {
+    ) -> Self
+    where
+        B: 'scope,
+    {
         // A quarter of the threads compute for the loader at most; one is enough for small machines.
         let n_lanes = rayon::current_num_threads().div_ceil(4);
         let lanes = (0..n_lanes)
@@ -34,7 +37,7 @@ impl Loader {
                 let (sender, receiver) = sync_channel(AHEAD);
                 scope.spawn(move || {
                     for (step, indices) in steps.iter().enumerate().skip(lane).step_by(n_lanes) {
-                        if sender.send(material.training(indices.clone(), epoch, step)).is_err() {
+                        if sender.send(task.batch(indices.clone(), epoch, step)).is_err() {
                             break;
                         }
                     }
@@ -46,7 +49,7 @@ impl Loader {
     }
 
     /// The next batch; `None` after the last.
-    pub(super) fn next(&mut self) -> Option<Result<Batch>> {
+    pub(super) fn next(&mut self) -> Option<Result<B>> {
         if self.next == self.n {
             return None;
         }

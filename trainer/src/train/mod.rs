@@ -1,25 +1,18 @@
 //! The training loop: batches made ahead, steps, validation, early stopping, checkpoints, and the results at the end.
 
 mod average;
-mod batch;
+mod classify;
 mod curves;
-mod finish;
 mod loader;
-mod model;
-mod reports;
 mod run;
-mod whole;
+mod stream;
+mod task;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use classify::{Outcome, WholeModel, train};
 use serde::{Deserialize, Serialize};
-use shared::io::ModelCard;
-
-pub use run::train;
-pub use whole::WholeModel;
-
-use crate::evaluate::Scored;
 
 /// Where a run goes and how it begins.
 #[derive(Debug, Clone)]
@@ -72,31 +65,16 @@ pub struct EpochRecord {
     pub held_out: BTreeMap<String, f64>,
     /// What the mutual-information losses would be for a critic that knows nothing: `2 ln 2` for Jensen-Shannon.
     pub chance: BTreeMap<String, f64>,
-    /// Share of the training images of the epoch that had a report.
+    /// Share of the training images or slices of the epoch that had a partner of another modality.
     pub paired: f64,
-    /// Mean area over the findings with at least 5 validation images.
-    pub validation_auroc: Option<f64>,
+    /// Name of the validation measure: `AUC`, the mean over the findings with at least 5 validation images, or `Dice`.
+    pub measure: String,
+    /// The validation result.
+    pub validation: Option<f64>,
     /// Whether that is the best so far.
     pub best: bool,
     /// Duration of the epoch.
     pub seconds: f64,
     /// Share of the steps' time spent waiting for images.
     pub waiting: f64,
-}
-
-/// What a run has come to.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Best validation result, and its epoch.
-    pub validation_auroc: Option<f64>,
-    /// From 1.
-    pub best_epoch: usize,
-    /// Test scores of the weights of that epoch: of images alone, or for methods that need it with their reports.
-    pub test: Scored,
-    /// Test scores with the reports at hand too, for methods that answer either way.
-    pub test_with_reports: Option<Scored>,
-    /// Mutual-information losses on validation pairs in that epoch.
-    pub held_out: BTreeMap<String, f64>,
-    /// The card, for methods whose image path stands alone.
-    pub card: Option<ModelCard>,
 }

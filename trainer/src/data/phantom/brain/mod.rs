@@ -79,7 +79,8 @@ pub fn patient(source: &BrainSource, index: usize) -> PhantomBrain {
     let pixel = FIELD_MM / source.size as f32;
     let slice_mm = SLICE_MM.min(HEIGHT_MM / source.slices as f32);
     let middle = if slice_mm < SLICE_MM { 0.0 } else { brain.focus()[2] + rng.random_range(-SLICE_MM..SLICE_MM) };
-    let origin = [-0.5 * (FIELD_MM - pixel), -0.5 * (FIELD_MM - pixel), middle - 0.5 * slice_mm * (source.slices - 1) as f32];
+    let origin =
+        [-0.5 * (FIELD_MM - pixel), -0.5 * (FIELD_MM - pixel), middle - 0.5 * slice_mm * (source.slices - 1) as f32];
     let geometry = Geometry {
         size: [source.size, source.size, source.slices],
         world_from_voxel: std::array::from_fn(|i| {
@@ -116,12 +117,8 @@ pub fn patient(source: &BrainSource, index: usize) -> PhantomBrain {
 /// The label of a mixture: of what makes up most of it.
 fn label(mixture: &[f32; signal::TISSUES]) -> u8 {
     let share = |tissue: Tissue| mixture[tissue as usize];
-    let abnormal = [
-        (Tissue::Necrosis, NECROSIS),
-        (Tissue::Edema, EDEMA),
-        (Tissue::Solid, SOLID),
-        (Tissue::Enhancing, ENHANCING),
-    ];
+    let abnormal =
+        [(Tissue::Necrosis, NECROSIS), (Tissue::Edema, EDEMA), (Tissue::Solid, SOLID), (Tissue::Enhancing, ENHANCING)];
     let most = abnormal.into_iter().max_by(|a, b| share(a.0).total_cmp(&share(b.0)));
     let sum: f32 = abnormal.iter().map(|(tissue, _)| share(*tissue)).sum();
     most.filter(|_| sum >= 0.5).map_or(0, |(_, label)| label)

@@ -110,7 +110,10 @@ mod tests {
         use Modality::{Flair, T1, T1c, T2};
         assert!(of(T1, Tissue::White) > of(T1, Tissue::Grey) && of(T1, Tissue::Grey) > of(T1, Tissue::Fluid));
         assert!(of(T2, Tissue::Fluid) > of(T2, Tissue::Edema) && of(T2, Tissue::Edema) > of(T2, Tissue::White));
-        assert!(of(Flair, Tissue::Edema) > of(Flair, Tissue::Grey) && of(Flair, Tissue::Fluid) < 0.3 * of(Flair, Tissue::White));
+        assert!(
+            of(Flair, Tissue::Edema) > of(Flair, Tissue::Grey)
+                && of(Flair, Tissue::Fluid) < 0.3 * of(Flair, Tissue::White)
+        );
         // Enhancement is plain in T1c alone.
         let stands_out = |modality| of(modality, Tissue::Enhancing) / of(modality, Tissue::Solid);
         assert!(stands_out(T1c) > 1.6, "{}", stands_out(T1c));

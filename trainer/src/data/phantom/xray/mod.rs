@@ -6,8 +6,8 @@
 mod draw;
 mod report;
 
-use rand::seq::index::sample;
 use rand::Rng;
+use rand::seq::index::sample;
 use shared::io::Radiograph;
 use shared::{Finding, FindingSet};
 

@@ -4,9 +4,8 @@ use shared::finding::Finding;
 use shared::io::card::{CARD_VERSION, DataSet, Evaluation, FindingCard, ModelCard, Training, WeightsFile};
 use shared::io::{Encoding, Weights};
 
-use super::Outcome;
 use super::model::image_weights;
-use super::run::Run;
+use super::{Classification, Outcome};
 use crate::checkpoint::write_atomically;
 use crate::config::{Method, Pairing};
 use crate::data::{ImageSource, Part, ReportSource, Study};
@@ -14,28 +13,30 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Scored, score};
 use crate::figure::reliability;
 use crate::model_dir::{self, ModelDir};
+use crate::train::run::Run;
 
 /// Name of the figure of the calibration.
 const RELIABILITY: &str = "reliability.svg";
 
 /// Measures the best weights, chosen on validation, on the test split, and writes them; for methods whose image path
 /// stands alone also the model and its card.
-pub(super) fn finish(run: &Run<'_>) -> Result<Outcome> {
+pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
     let model = run.best_model()?;
-    let needs_report = run.config.method.needs_report_at_test();
+    let needs_report = run.task.config.method.needs_report_at_test();
     let scored = |part: Part, with_reports| -> Result<Option<Scored>> {
-        run.scored(&model, &run.split.indices(&run.data.studies, part)?, with_reports)
+        run.task.scored(&model, &run.task.split.indices(&run.task.data.studies, part)?, with_reports)
     };
     let too_few = |part| Error::TooFewImages { part, found: 0, needed: 1 };
     let validation = scored(Part::Validation, needs_report)?.ok_or_else(|| too_few("labelled validation"))?;
     let test = scored(Part::Test, needs_report)?.ok_or_else(|| too_few("labelled test"))?;
     let test_with_reports = if needs_report { None } else { scored(Part::Test, true)? };
-    if run.config.method != Method::ResNet {
+    if run.task.config.method != Method::ResNet {
         let weights = Weights::new(model_dir::WHOLE_WEIGHTS, run.best.clone())?;
         let path = run.options.out.join(model_dir::WHOLE_WEIGHTS);
         write_atomically(&path, &weights.to_safetensors(Encoding::F32)?)?;
     }
     let card = run
+        .task
         .config
         .method
         .answers_from_image_path()
@@ -49,7 +50,7 @@ pub(super) fn finish(run: &Run<'_>) -> Result<Outcome> {
         })
         .transpose()?;
     Ok(Outcome {
-        validation_auroc: run.progress.best_auroc,
+        validation_auroc: run.progress.best,
         best_epoch: run.progress.best_epoch,
         test,
         test_with_reports,
@@ -58,7 +59,7 @@ pub(super) fn finish(run: &Run<'_>) -> Result<Outcome> {
     })
 }
 
-fn card(run: &Run<'_>, validation: &Scored, test: &Scored) -> Result<ModelCard> {
+fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -> Result<ModelCard> {
     let twin = run.options.twin.as_deref().map(ModelDir::read).transpose()?;
     let twin_scored = twin.as_ref().map(|twin| score_twin(run, twin)).transpose()?;
     let mut commands: Vec<String> = twin.iter().flat_map(|twin| twin.card.training.commands.clone()).collect();
@@ -71,17 +72,17 @@ fn card(run: &Run<'_>, validation: &Scored, test: &Scored) -> Result<ModelCard> 
         .collect();
     Ok(ModelCard {
         version: CARD_VERSION,
-        name: run.config.name.clone(),
-        architecture: run.config.image,
-        preprocessing: run.config.preprocessing,
+        name: run.task.config.name.clone(),
+        architecture: run.task.config.image,
+        preprocessing: run.task.config.preprocessing,
         findings,
-        calibration: Some(validation.calibration(&run.positive_weights)),
+        calibration: Some(validation.calibration(&run.task.positive_weights)),
         evaluation: Some(evaluation(run, test, twin_scored.as_ref())),
         training: Training {
             commands,
             method: method(run),
             data: data_sets(run),
-            seed: run.config.seed,
+            seed: run.task.config.seed,
             epochs: run.progress.best_epoch,
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
@@ -89,8 +90,8 @@ fn card(run: &Run<'_>, validation: &Scored, test: &Scored) -> Result<ModelCard> 
     })
 }
 
-fn evaluation(run: &Run<'_>, test: &Scored, twin: Option<&Scored>) -> Evaluation {
-    let config = &run.config.data;
+fn evaluation(run: &Run<'_, Classification<'_>>, test: &Scored, twin: Option<&Scored>) -> Evaluation {
+    let config = &run.task.config.data;
     let of = if config.test.is_empty() { &config.images } else { &config.test };
     let sources: Vec<&str> = of.iter().map(kind).collect();
     let names = unique(&sources).join(" and ");
@@ -108,20 +109,20 @@ fn evaluation(run: &Run<'_>, test: &Scored, twin: Option<&Scored>) -> Evaluation
 }
 
 /// Scores of the twin on this run's test split, which must be the twin's too.
-fn score_twin(run: &Run<'_>, twin: &ModelDir) -> Result<Scored> {
-    if model_dir::read_split(&twin.path)?.as_ref() != Some(&run.split) {
+fn score_twin(run: &Run<'_, Classification<'_>>, twin: &ModelDir) -> Result<Scored> {
+    if model_dir::read_split(&twin.path)?.as_ref() != Some(&run.task.split) {
         let file = twin.path.join(model_dir::SPLIT).display().to_string();
         let reason = "the twin was trained with another split: its test images may be this run's training images";
         return Err(Error::Config { file, reason: reason.to_owned() });
     }
-    let indices = run.split.indices(&run.data.studies, Part::Test)?;
-    let studies = indices.iter().map(|&i| &run.data.studies[i]).filter(|study| study.findings.is_some());
+    let indices = run.task.split.indices(&run.task.data.studies, Part::Test)?;
+    let studies = indices.iter().map(|&i| &run.task.data.studies[i]).filter(|study| study.findings.is_some());
     let studies: Vec<&Study> = studies.collect();
     Ok(Scored::new(score(twin, &studies)?, &studies))
 }
 
-fn method(run: &Run<'_>) -> String {
-    let config = run.config;
+fn method(run: &Run<'_, Classification<'_>>) -> String {
+    let config = run.task.config;
     match config.method {
         Method::Cmim => {
             let loss = &config.loss;
@@ -163,9 +164,9 @@ fn unique<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-fn data_sets(run: &Run<'_>) -> Vec<DataSet> {
-    let counts = run.n_train_by_source();
-    let images = run.config.data.images.iter().zip(counts).map(|(source, n)| DataSet {
+fn data_sets(run: &Run<'_, Classification<'_>>) -> Vec<DataSet> {
+    let counts = run.task.n_train_by_source();
+    let images = run.task.config.data.images.iter().zip(counts).map(|(source, n)| DataSet {
         name: kind(source).to_owned(),
         n,
         licence: match source {
@@ -176,8 +177,8 @@ fn data_sets(run: &Run<'_>) -> Vec<DataSet> {
         }
         .to_owned(),
     });
-    let n_reports = run.reports.as_ref().map_or(0, super::reports::ReportData::n_matched);
-    let reports = (n_reports > 0).then(|| run.config.data.reports.first()).flatten().map(|source| match source {
+    let n_reports = run.task.reports.as_ref().map_or(0, super::reports::ReportData::n_matched);
+    let reports = (n_reports > 0).then(|| run.task.config.data.reports.first()).flatten().map(|source| match source {
         ReportSource::OpenI(_) => DataSet {
             name: "Open-I reports (Indiana University)".to_owned(),
             n: n_reports,

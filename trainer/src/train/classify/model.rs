@@ -22,6 +22,7 @@ use super::batch::{Batch, PairedBatch};
 use crate::config::{Config, Method};
 use crate::error::{Error, Result};
 use crate::optim::Trained;
+use crate::train::task::Losses;
 
 /// A model on its variables.
 #[allow(clippy::large_enum_variant, reason = "there are two in a run")]
@@ -42,31 +43,6 @@ pub(super) enum Model {
 
 /// Weight of the oracle's places beside its findings.
 const PLACES_WEIGHT: f64 = 1.0;
-
-/// The losses of one step.
-#[derive(Default)]
-pub(super) struct Losses {
-    /// All but the mutual-information losses, weighted.
-    pub(super) task: Option<Tensor>,
-    /// The mutual-information losses, weighted.
-    pub(super) mutual_information: Option<Tensor>,
-    /// Each loss by name, unweighted, for the record.
-    pub(super) parts: Vec<(&'static str, Tensor)>,
-    /// What a critic without knowledge would have for each mutual-information loss.
-    pub(super) chances: Vec<(&'static str, f64)>,
-}
-
-impl Losses {
-    fn add(&mut self, name: &'static str, loss: Tensor, weight: f64) -> Result<()> {
-        let weighted = (&loss * weight)?;
-        self.task = Some(match self.task.take() {
-            Some(sum) => (sum + weighted)?,
-            None => weighted,
-        });
-        self.parts.push((name, loss));
-        Ok(())
-    }
-}
 
 impl Model {
     /// Builds the configured model on `parameters`; `vocabulary` is 0 for methods without reports.

@@ -1,0 +1,99 @@
+//! What a run trains.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::model::classifier::RunningMeans;
+use shared::nn::Parameters;
+
+use crate::config::TrainingConfig;
+use crate::error::Result;
+use crate::optim::Trained;
+
+/// An experiment with its data: how batches are made, what is minimized, how the result is validated. The loop around it
+/// is [`super::run::Run`].
+pub(super) trait Task: Sync + Sized {
+    /// What the experiment is.
+    type Config: Clone + PartialEq + Serialize + DeserializeOwned;
+    /// One step's input.
+    type Batch: Send;
+    /// The model on its variables.
+    type Model;
+
+    /// Name of the validation measure, such as `AUC`.
+    const MEASURE: &'static str;
+
+    /// The experiment.
+    fn config(&self) -> &Self::Config;
+    /// Whether a run of another experiment may go on as this one.
+    fn may_continue(&self, saved: &Self::Config) -> bool;
+    /// Its optimization.
+    fn training(&self) -> &TrainingConfig;
+    /// Its short name.
+    fn name(&self) -> &str;
+    /// Its seed.
+    fn seed(&self) -> u64;
+    /// What was read, in words.
+    fn summary(&self) -> Result<String>;
+    /// Writes beside the results what they depend on.
+    fn write_inputs(&self, out: &Path) -> Result<()>;
+
+    /// Builds the model on variables, making those that are not there.
+    fn build(&self, parameters: &Parameters) -> Result<Self::Model>;
+    /// The variables that the optimizer changes.
+    fn trained(&self, parameters: &Parameters) -> Vec<Trained>;
+
+    /// Steps of every epoch.
+    fn n_steps(&self) -> usize;
+    /// What the batches of an epoch consist of.
+    fn steps(&self, epoch: usize) -> Vec<Vec<usize>>;
+    /// The batch of some items.
+    fn batch(&self, items: Vec<usize>, epoch: usize, step: usize) -> Result<Self::Batch>;
+    /// The losses of a batch.
+    fn losses(
+        &self,
+        model: &Self::Model,
+        batch: &Self::Batch,
+        means: &mut RunningMeans,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Losses>;
+    /// Items of a batch, and how many of them have a partner of another modality.
+    fn count(&self, batch: &Self::Batch) -> (usize, usize);
+    /// The items of a batch, for messages.
+    fn items(&self, batch: &Self::Batch) -> String;
+
+    /// The validation result; greater is better. `None` where it cannot be measured.
+    fn validate(&self, model: &Self::Model) -> Result<Option<f64>>;
+    /// Mutual-information losses on validation data, by name.
+    fn held_out(&self, model: &Self::Model) -> Result<BTreeMap<String, f64>>;
+}
+
+/// The losses of one step.
+#[derive(Default)]
+pub(super) struct Losses {
+    /// All but the mutual-information losses, weighted.
+    pub(super) task: Option<Tensor>,
+    /// The mutual-information losses, weighted.
+    pub(super) mutual_information: Option<Tensor>,
+    /// Each loss by name, unweighted, for the record.
+    pub(super) parts: Vec<(&'static str, Tensor)>,
+    /// What a critic without knowledge would have for each mutual-information loss.
+    pub(super) chances: Vec<(&'static str, f64)>,
+}
+
+impl Losses {
+    /// Adds a loss that is none of mutual information.
+    pub(super) fn add(&mut self, name: &'static str, loss: Tensor, weight: f64) -> Result<()> {
+        let weighted = (&loss * weight)?;
+        self.task = Some(match self.task.take() {
+            Some(sum) => (sum + weighted)?,
+            None => weighted,
+        });
+        self.parts.push((name, loss));
+        Ok(())
+    }
+}
