@@ -157,6 +157,12 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// A volume in which there is nothing to see.
+    #[error("{file}: all voxels have the same value: there is no brain in it; was the right file given?")]
+    NoBrain {
+        /// Name of the file.
+        file: String,
+    },
     /// The machine has no memory left for what is asked.
     #[error("out of memory: {bytes} bytes more are needed; close other programs or pages, or take a smaller model")]
     OutOfMemory {

@@ -2,8 +2,10 @@
 
 pub mod bilinear;
 pub mod classifier;
+pub mod fusion_unet;
 pub mod hemis;
 pub mod resnet;
 pub mod text_cnn;
 pub mod tienet;
 pub mod unet;
+pub mod voxel_mlp;

@@ -108,14 +108,81 @@ pub struct UNetOutput {
     pub logits: Tensor,
 }
 
+/// The contracting path.
+#[derive(Debug, Clone)]
+pub(super) struct Encoder {
+    down: Vec<Level>,
+}
+
+impl Encoder {
+    /// Takes `down.{i}.conv{1,2}` and `down.{i}.bn{1,2}` from the builder; the last is the bottleneck.
+    pub(super) fn new(config: &UNetConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        let inputs = std::iter::once(config.in_channels).chain(config.widths.iter().copied());
+        let down = inputs
+            .zip(&config.widths)
+            .enumerate()
+            .map(|(i, (c_in, &c_out))| Level::new(c_in, c_out, &vb.pp(format!("down.{i}"))))
+            .collect::<Result<_>>()?;
+        Ok(Self { down })
+    }
+
+    /// `[N, C_in, H, W]` to the map of each level, `[N, H / 2^i, W / 2^i, C_i]`.
+    pub(super) fn forward_t(&self, x: &Tensor, train: bool) -> Result<Vec<Tensor>> {
+        let mut y = x.permute((0, 2, 3, 1))?.contiguous()?; // [N, H, W, C_in]
+        let mut maps = Vec::with_capacity(self.down.len());
+        for (i, level) in self.down.iter().enumerate() {
+            if i > 0 {
+                y = max_pool2d(&y, HALVE)?; // [N, H / 2, W / 2, C]
+            }
+            y = level.forward_t(&y, train)?;
+            maps.push(y.clone());
+        }
+        Ok(maps)
+    }
+}
+
+/// The expanding path and the head.
+#[derive(Debug, Clone)]
+pub(super) struct Decoder {
+    /// From the deepest on.
+    up: Vec<(ConvTranspose2d, Level)>,
+    head: Conv2d,
+}
+
+impl Decoder {
+    /// Takes `up.{i}.upconv`, `up.{i}.conv{1,2}`, `up.{i}.bn{1,2}` and `head` from the builder; the first `up` is the
+    /// deepest.
+    pub(super) fn new(config: &UNetConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        let up = config
+            .widths
+            .windows(2)
+            .rev()
+            .enumerate()
+            .map(|(i, pair)| {
+                let vb = vb.pp(format!("up.{i}"));
+                let upconv = ConvTranspose2d::new(pair[1], pair[0], HALVE, &vb.pp("upconv"))?;
+                Ok((upconv, Level::new(2 * pair[0], pair[0], &vb)?))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { up, head: Conv2d::new(config.widths[0], config.n_classes, POINT, Bias::With, &vb.pp("head"))? })
+    }
+
+    /// The maps of all levels to logits `[N, H, W, K]`.
+    pub(super) fn forward_t(&self, maps: &[Tensor], train: bool) -> Result<Tensor> {
+        let mut y = bottleneck(maps)?;
+        for ((upconv, level), skip) in self.up.iter().zip(maps.iter().rev().skip(1)) {
+            y = level.forward_t(&concat_channels(&upconv.forward(&y)?, skip)?, train)?; // [N, 2 H, 2 W, C / 2]
+        }
+        Ok(self.head.forward(&y)?)
+    }
+}
+
 /// U-Net with its head.
 #[derive(Debug, Clone)]
 pub struct UNet {
     config: UNetConfig,
-    down: Vec<Level>,
-    /// From the deepest on.
-    up: Vec<(ConvTranspose2d, Level)>,
-    head: Conv2d,
+    encoder: Encoder,
+    decoder: Decoder,
 }
 
 impl UNet {
@@ -127,25 +194,7 @@ impl UNet {
     /// [`Error::Shape`] for an impossible configuration, [`Error::Tensor`] if the builder lacks a tensor.
     pub fn new(config: &UNetConfig, vb: &VarBuilder<'_>) -> Result<Self> {
         config.check()?;
-        let widths = &config.widths;
-        let inputs = std::iter::once(config.in_channels).chain(widths.iter().copied());
-        let down = inputs
-            .zip(widths)
-            .enumerate()
-            .map(|(i, (c_in, &c_out))| Level::new(c_in, c_out, &vb.pp(format!("down.{i}"))))
-            .collect::<Result<_>>()?;
-        let up = widths
-            .windows(2)
-            .rev()
-            .enumerate()
-            .map(|(i, pair)| {
-                let vb = vb.pp(format!("up.{i}"));
-                let upconv = ConvTranspose2d::new(pair[1], pair[0], HALVE, &vb.pp("upconv"))?;
-                Ok((upconv, Level::new(2 * pair[0], pair[0], &vb)?))
-            })
-            .collect::<Result<_>>()?;
-        let head = Conv2d::new(widths[0], config.n_classes, POINT, Bias::With, &vb.pp("head"))?;
-        Ok(Self { config: config.clone(), down, up, head })
+        Ok(Self { encoder: Encoder::new(config, vb)?, decoder: Decoder::new(config, vb)?, config: config.clone() })
     }
 
     /// `[N, C_in, H, W]` to features and logits.
@@ -155,23 +204,34 @@ impl UNet {
     /// [`Error::Shape`] if the sides are no multiples of [`UNetConfig::size_multiple`], [`Error::Tensor`] if the channels
     /// differ.
     pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<UNetOutput> {
+        let maps = self.encode(x, train)?;
+        let logits = self.decoder.forward_t(&maps, train)?;
+        Ok(UNetOutput { local: bottleneck(&maps)?, logits })
+    }
+
+    /// Local features `Λ` alone, for half the work: `[N, C_in, H, W]` to `[N, H', W', C]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::forward_t`].
+    pub fn local(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        bottleneck(&self.encode(x, train)?)
+    }
+
+    fn encode(&self, x: &Tensor, train: bool) -> Result<Vec<Tensor>> {
         let (_, _, height, width) = x.dims4()?;
         self.config.check_size(height, width)?;
-        let mut y = x.permute((0, 2, 3, 1))?.contiguous()?; // [N, H, W, C_in]
-        let mut skips = Vec::new();
-        for (i, level) in self.down.iter().enumerate() {
-            if i > 0 {
-                skips.push(y.clone());
-                y = max_pool2d(&y, HALVE)?; // [N, H / 2, W / 2, C]
-            }
-            y = level.forward_t(&y, train)?;
-        }
-        let local = y.clone();
-        for ((upconv, level), skip) in self.up.iter().zip(skips.iter().rev()) {
-            y = level.forward_t(&concat_channels(&upconv.forward(&y)?, skip)?, train)?; // [N, 2 H, 2 W, C / 2]
-        }
-        Ok(UNetOutput { local, logits: self.head.forward(&y)? })
+        self.encoder.forward_t(x, train)
     }
+}
+
+/// The deepest of the maps.
+pub(super) fn bottleneck(maps: &[Tensor]) -> Result<Tensor> {
+    maps.last().cloned().ok_or_else(|| Error::Shape {
+        what: "maps of a U-Net",
+        expected: "one a level".to_owned(),
+        found: "none".to_owned(),
+    })
 }
 
 #[cfg(test)]
