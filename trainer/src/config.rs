@@ -1,5 +1,7 @@
 //! What an experiment is: one TOML file, checked as a whole before anything runs.
 
+pub mod segmentation;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +13,41 @@ use shared::prep::image::Preprocessing;
 use crate::data::{Augment, ImageSource, ReportSource};
 use crate::error::{Error, Result};
 
+pub use segmentation::SegmentationConfig;
+
 /// The configuration used when none is given: generated data, a small network, a minute or two on a CPU.
 pub const SMOKE: &str = include_str!("../configs/smoke.toml");
 
-/// One experiment.
+/// An experiment of either kind.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a program")]
+pub enum Experiment {
+    /// Findings of x-rays.
+    Classification(Config),
+    /// Tumours in MRI: a file that says `task = "segmentation"`.
+    Segmentation(SegmentationConfig),
+}
+
+impl Experiment {
+    /// Reads and checks a TOML file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], and those of [`Config::parse`] and [`SegmentationConfig::parse`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file(path, "cannot read the configuration"))?;
+        let file = path.display().to_string();
+        let table: toml::Table = toml::from_str(&text)
+            .map_err(|error| Error::Config { file: file.clone(), reason: error.to_string() })?;
+        Ok(if table.contains_key("task") {
+            Self::Segmentation(SegmentationConfig::parse(&file, &text)?)
+        } else {
+            Self::Classification(Config::parse(&file, &text)?)
+        })
+    }
+}
+
+/// One experiment on x-rays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -172,10 +205,32 @@ pub struct TrainingConfig {
     #[serde(default)]
     pub average_decay: f64,
     /// Largest weight of a positive against a negative in the loss; 1 for no re-balancing.
+    #[serde(default = "no_rebalancing")]
     pub max_positive_weight: f64,
 }
 
 impl TrainingConfig {
+    fn check(&self) -> std::result::Result<(), String> {
+        let t = self;
+        let critic_rate = t.critic_learning_rate.unwrap_or(t.learning_rate);
+        for (name, value, valid, expected) in [
+            ("training.batch_size", t.batch_size as f64, t.batch_size >= 2, "at least 2"),
+            ("training.max_epochs", t.max_epochs as f64, t.max_epochs >= 1, "at least 1"),
+            ("training.patience", t.patience as f64, t.patience >= 1, "at least 1"),
+            ("training.learning_rate", t.learning_rate, t.learning_rate > 0.0 && t.learning_rate <= 1.0, "0 to 1"),
+            ("training.weight_decay", t.weight_decay, (0.0..1.0).contains(&t.weight_decay), "0 to 1"),
+            ("training.average_decay", t.average_decay, (0.0..1.0).contains(&t.average_decay), "0 to below 1"),
+            ("training.max_positive_weight", t.max_positive_weight, t.max_positive_weight >= 1.0, "at least 1"),
+            ("training.critic_learning_rate", critic_rate, critic_rate > 0.0 && critic_rate <= 1.0, "0 to 1"),
+            ("training.checkpoint_every", t.checkpoint_every as f64, t.checkpoint_every >= 1, "at least 1"),
+        ] {
+            if !valid || !value.is_finite() {
+                return Err(format!("{name} is {value}, expected {expected}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What a run saved under `saved` has to have to go on as this one: how long to train may change, since the epochs so
     /// far stay what they are; but not where the rate depends on it.
     pub fn continuing(&self, saved: &Self) -> Self {
@@ -185,6 +240,10 @@ impl TrainingConfig {
         };
         Self { max_epochs, patience: self.patience, ..*saved }
     }
+}
+
+fn no_rebalancing() -> f64 {
+    1.0
 }
 
 fn every_epoch() -> usize {
@@ -244,26 +303,16 @@ impl Config {
                 self.preprocessing.channels, self.image.in_channels
             ));
         }
-        let t = &self.training;
+        self.training.check()?;
         let l = &self.loss;
         let (clip, penalty) = (self.cross_modal.score_clip.unwrap_or(1.0), self.cross_modal.score_penalty);
-        let critic_rate = t.critic_learning_rate.unwrap_or(t.learning_rate);
         for (name, value, valid, expected) in [
-            ("training.batch_size", t.batch_size as f64, t.batch_size >= 2, "at least 2"),
-            ("training.max_epochs", t.max_epochs as f64, t.max_epochs >= 1, "at least 1"),
-            ("training.patience", t.patience as f64, t.patience >= 1, "at least 1"),
-            ("training.learning_rate", t.learning_rate, t.learning_rate > 0.0 && t.learning_rate <= 1.0, "0 to 1"),
-            ("training.weight_decay", t.weight_decay, (0.0..1.0).contains(&t.weight_decay), "0 to 1"),
-            ("training.average_decay", t.average_decay, (0.0..1.0).contains(&t.average_decay), "0 to below 1"),
-            ("training.max_positive_weight", t.max_positive_weight, t.max_positive_weight >= 1.0, "at least 1"),
             ("loss.lambda_ll", l.lambda_ll, l.lambda_ll >= 0.0, "0 or more"),
             ("loss.lambda_lg", l.lambda_lg, l.lambda_lg >= 0.0, "0 or more"),
             ("loss.lambda_gg", l.lambda_gg, l.lambda_gg >= 0.0, "0 or more"),
             ("loss.lambda_joint", l.lambda_joint, l.lambda_joint >= 0.0, "0 or more"),
             ("cross_modal.score_clip", clip, clip > 0.0, "above 0"),
             ("cross_modal.score_penalty", penalty, penalty >= 0.0, "0 or more"),
-            ("training.critic_learning_rate", critic_rate, critic_rate > 0.0 && critic_rate <= 1.0, "0 to 1"),
-            ("training.checkpoint_every", t.checkpoint_every as f64, t.checkpoint_every >= 1, "at least 1"),
         ] {
             if !valid || !value.is_finite() {
                 return Err(format!("{name} is {value}, expected {expected}"));
@@ -282,8 +331,14 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
         let mut n = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
-            let config = Config::read(&entry.unwrap().path()).unwrap();
-            assert_eq!(Config::parse("again", &config.to_toml().unwrap()).unwrap(), config);
+            match Experiment::read(&entry.unwrap().path()).unwrap() {
+                Experiment::Classification(config) => {
+                    assert_eq!(Config::parse("again", &config.to_toml().unwrap()).unwrap(), config);
+                }
+                Experiment::Segmentation(config) => {
+                    assert_eq!(SegmentationConfig::parse("again", &config.to_toml().unwrap()).unwrap(), config);
+                }
+            }
             n += 1;
         }
         assert!(n >= 3);

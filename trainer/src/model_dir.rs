@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use shared::infer::XrayClassifier;
+use shared::io::card::WeightsFile;
 use shared::io::weights::sha256_hex;
-use shared::io::{Encoding, ModelCard, Weights};
+use shared::io::{Encoding, ModelCard, SegmenterCard, Weights};
 
 use crate::checkpoint::write_atomically;
 use crate::data::Split;
@@ -88,12 +89,29 @@ pub fn is_whole_only(dir: &Path) -> bool {
 ///
 /// [`Error::File`], for example on a full disk.
 pub fn write(path: &Path, mut card: ModelCard, weights: &Weights, encoding: Encoding) -> Result<ModelCard> {
-    let bytes = weights.to_safetensors(encoding)?;
-    WEIGHTS.clone_into(&mut card.weights.file);
-    card.weights.bytes = bytes.len() as u64;
-    card.weights.sha256 = sha256_hex(&bytes);
-    card.weights.encoding = encoding;
-    write_atomically(&path.join(WEIGHTS), &bytes)?;
+    card.weights = write_weights(path, weights, encoding)?;
     write_atomically(&path.join(CARD), card.to_json()?.as_bytes())?;
     Ok(card)
+}
+
+/// The same for a segmenter.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn write_segmenter(
+    path: &Path,
+    mut card: SegmenterCard,
+    weights: &Weights,
+    encoding: Encoding,
+) -> Result<SegmenterCard> {
+    card.weights = write_weights(path, weights, encoding)?;
+    write_atomically(&path.join(CARD), card.to_json()?.as_bytes())?;
+    Ok(card)
+}
+
+fn write_weights(path: &Path, weights: &Weights, encoding: Encoding) -> Result<WeightsFile> {
+    let bytes = weights.to_safetensors(encoding)?;
+    write_atomically(&path.join(WEIGHTS), &bytes)?;
+    Ok(WeightsFile { file: WEIGHTS.to_owned(), bytes: bytes.len() as u64, sha256: sha256_hex(&bytes), encoding })
 }

@@ -6,11 +6,13 @@ pub mod format;
 mod jpeg;
 mod png;
 pub mod radiograph;
+pub mod segmenter_card;
 pub mod volume;
 pub mod weights;
 
 pub use card::ModelCard;
 pub use format::read_radiograph;
 pub use radiograph::Radiograph;
+pub use segmenter_card::SegmenterCard;
 pub use volume::{Geometry, Volume};
 pub use weights::{Encoding, Weights};

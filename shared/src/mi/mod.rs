@@ -15,8 +15,10 @@ pub mod estimator;
 pub mod jsd;
 pub mod locations;
 mod pairwise;
+pub mod term;
 
 pub use critic::{Critic, CriticConfig, CriticKind};
 pub use estimator::{Estimate, Estimator, RunningMean, dv_loss, info_nce_loss};
 pub use jsd::jsd_loss;
 pub use locations::select_locations;
+pub use term::{Term, TermConfig};

@@ -11,7 +11,7 @@ use super::resnet::{ImageClassifier, ImageOutput, ResNetConfig};
 use super::text_cnn::{TextCnn, TextCnnConfig};
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::mi::{Critic, CriticConfig, Estimate, Estimator, RunningMean, select_locations};
+use crate::mi::{CriticConfig, Estimate, Estimator, RunningMean, Term, TermConfig, select_locations};
 use crate::nn::{Linear, softplus};
 use crate::prep::report::TokenBatch;
 
@@ -38,6 +38,14 @@ pub struct CrossModalConfig {
     pub score_clip: Option<f64>,
     /// Weight of the scores' mean square, added to the losses; 0 for none.
     pub score_penalty: f64,
+}
+
+impl CrossModalConfig {
+    /// What all mutual-information losses share.
+    fn term(&self) -> TermConfig {
+        let Self { critic, estimator, score_clip, score_penalty, .. } = *self;
+        TermConfig { critic, estimator, score_clip, score_penalty }
+    }
 }
 
 /// How many locations of a map are scored.
@@ -117,9 +125,9 @@ pub struct CrossModalClassifier {
     text: TextCnn,
     joint: Bilinear,
     joint_head: Linear,
-    local_local: Option<Critic>,
-    local_global: Option<Critic>,
-    global_global: Option<Critic>,
+    local_local: Option<Term>,
+    local_global: Option<Term>,
+    global_global: Option<Term>,
     config: CrossModalConfig,
     weights: LossWeights,
 }
@@ -151,7 +159,7 @@ impl CrossModalClassifier {
             GlobalFeatures::Report => c_text,
         };
         let critic = |lambda: f64, c_a, c_b, name: &str| {
-            (lambda > 0.0).then(|| Critic::new(c_a, c_b, config.critic, &vb.pp(name))).transpose()
+            (lambda > 0.0).then(|| Term::new(c_a, c_b, config.term(), &vb.pp(name))).transpose()
         };
         Ok(Self {
             image: ImageClassifier::new(image, Finding::COUNT, &vb.pp(IMAGE_PREFIX))?,
@@ -209,17 +217,9 @@ impl CrossModalClassifier {
             GlobalFeatures::Report => &text.global,
         };
         let mut total: Option<Tensor> = None;
-        let mut loss = |critic: &Option<Critic>, a: &Tensor, b: &Tensor, lambda: f64, mean: &mut RunningMean| {
-            let Some(critic) = critic else { return Ok(None) };
-            let mut scores = critic.scores(a, b)?;
-            if let Some(bound) = self.config.score_clip {
-                scores = ((scores / bound)?.tanh()? * bound)?;
-            }
-            let estimate = self.config.estimator.estimate(&scores, negatives, mean)?;
-            let mut weighted = (&estimate.loss * lambda)?;
-            if self.config.score_penalty > 0.0 {
-                weighted = (weighted + (scores.sqr()?.mean_all()? * self.config.score_penalty)?)?;
-            }
+        let mut loss = |term: &Option<Term>, a: &Tensor, b: &Tensor, lambda: f64, mean: &mut RunningMean| {
+            let Some(term) = term else { return Ok(None) };
+            let (estimate, weighted) = term.loss(a, b, negatives, lambda, mean)?;
             total = Some(match total.take() {
                 Some(sum) => (sum + weighted)?,
                 None => weighted,

@@ -5,6 +5,7 @@ pub mod classifier;
 pub mod fusion_unet;
 pub mod hemis;
 pub mod resnet;
+pub mod segmenter;
 pub mod text_cnn;
 pub mod tienet;
 pub mod unet;

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use trainer::config::{Config, SMOKE};
-use trainer::data::{ImageSource, ReportSource};
+use trainer::config::{Config, Experiment, SMOKE, SegmentationConfig};
+use trainer::data::ReportSource;
 use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
-use trainer::train::{EpochRecord, Observer, Options, Start, train};
+use trainer::train::{EpochRecord, Observer, Options, Start, segment, train};
 
 use super::print;
 
@@ -23,9 +23,10 @@ pub(super) struct TrainArgs {
     /// Continue the run in the folder.
     #[arg(long)]
     resume: bool,
-    /// Images, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray. Replaces the configuration's; may be repeated.
+    /// Images, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray; for MRI brats:DIR or phantom:brain. Replaces the
+    /// configuration's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
-    data: Vec<ImageSource>,
+    data: Vec<String>,
     /// Reports for images without their own, matched by finding set: openi:DIR or phantom:xray. Replaces the configuration's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
     reports: Vec<ReportSource>,
@@ -39,12 +40,63 @@ pub(super) struct TrainArgs {
 
 /// Trains as configured; prints the test result.
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path)?,
-        None => Config::parse("the default configuration", SMOKE)?,
+    let experiment = match &args.config {
+        Some(path) => Experiment::read(path)?,
+        None => Experiment::Classification(Config::parse("the default configuration", SMOKE)?),
     };
+    match experiment {
+        Experiment::Classification(config) => classify(args, config),
+        Experiment::Segmentation(config) => outline(args, config),
+    }
+}
+
+fn options(args: &TrainArgs) -> Options {
+    Options {
+        out: args.out.clone(),
+        start: if args.resume { Start::Resume } else { Start::Fresh },
+        twin: args.twin.clone(),
+        command: command_line(),
+    }
+}
+
+/// Tumours in MRI.
+fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<()> {
+    if !args.reports.is_empty() || args.twin.is_some() {
+        bail!("--reports and --twin are for x-rays; {} is an experiment on MRI", config.name);
+    }
     if !args.data.is_empty() {
-        config.data.images.clone_from(&args.data);
+        config.data.volumes = args.data.iter().map(|source| source.parse()).collect::<Result<_, _>>()?;
+        config.data.validation.clear();
+        config.data.test.clear();
+    }
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    if config.data.volumes.is_empty() {
+        bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
+    }
+    let outcome = segment::train(&config, &options(args), &mut Terminal::new())?;
+    let out = args.out.display();
+    for subset in &outcome.card.subsets {
+        if let (Some(dice), Some(half)) = (subset.dice, subset.dice_at_half) {
+            print(&format!(
+                "{out}: {:<20} test Dice {:.3} ({:.3} to {:.3}), {:.3} at one half, {} scans",
+                subset.present.to_string(),
+                dice.value,
+                dice.lo,
+                dice.hi,
+                half.value,
+                subset.n
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// Findings of x-rays.
+fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
+    if !args.data.is_empty() {
+        config.data.images = args.data.iter().map(|source| source.parse()).collect::<Result<_, _>>()?;
     }
     if !args.reports.is_empty() {
         config.data.reports.clone_from(&args.reports);
@@ -55,13 +107,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if config.data.images.is_empty() {
         bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
     }
-    let options = Options {
-        out: args.out.clone(),
-        start: if args.resume { Start::Resume } else { Start::Fresh },
-        twin: args.twin.clone(),
-        command: command_line(),
-    };
-    let outcome = train(&config, &options, &mut Terminal::new())?;
+    let outcome = train(&config, &options(args), &mut Terminal::new())?;
     let out = args.out.display();
     let measured = EvaluationReport::new(&outcome.test, CARD_MIN_POSITIVES);
     match (measured.macro_auroc, measured.lo, measured.hi) {

@@ -187,6 +187,22 @@ pub enum DataError {
         /// The range.
         expected: &'static str,
     },
+    /// A part of the patients would be empty.
+    #[error("{n} patients are too few: none is left for {part}; give more data, or fewer folds")]
+    TooFewPatients {
+        /// How many there are.
+        n: usize,
+        /// The empty part.
+        part: super::Part,
+    },
+    /// Volumes of one scan that do not fit each other.
+    #[error("{scan}: {reason}")]
+    Scan {
+        /// Name of the scan.
+        scan: String,
+        /// What does not fit, and where.
+        reason: String,
+    },
     /// No images at all.
     #[error("no image source is given")]
     NoSources,

@@ -4,6 +4,7 @@
 //! finds a report for an image, and [`augment::augment`] varies an image.
 
 pub mod augment;
+pub mod brats;
 pub mod covid;
 pub mod describe;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod source;
 pub mod split;
 mod store;
 mod table;
+pub mod volumes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -103,9 +105,9 @@ impl Dataset {
     pub fn load(sources: &[ImageSource], prep: &Preprocessing) -> Result<Self> {
         prep.check()?;
         let Listing { studies: listed, n_repeated, mut notes } = union(sources)?;
-        let store = Store::new(prep.size * prep.size)?;
+        let store = Store::new(4 * prep.size * prep.size)?;
         let read = |(index, study): (usize, &Study)| match study.radiograph(prep.size) {
-            Ok(image) => store.write(index, &prep.square(&image)).map(|()| None),
+            Ok(image) => store.write_f32(index, &prep.square(&image)).map(|()| None),
             Err(error) => Ok(Some(error)),
         };
         let errors = listed.par_iter().enumerate().map(read).collect::<Result<Vec<Option<DataError>>>>()?;
@@ -156,7 +158,7 @@ impl Dataset {
     ///
     /// [`DataError::Read`] if the temporary file cannot be read.
     pub fn square(&self, index: usize) -> Result<Vec<f32>> {
-        self.store.read(index)
+        self.store.read_f32(index)
     }
 }
 

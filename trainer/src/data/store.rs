@@ -1,5 +1,5 @@
-//! Prepared images in a temporary file: memory does not grow with the data set, and the operating system keeps in
-//! memory what it has room for.
+//! Prepared images and slices in a temporary file: memory does not grow with the data set, and the operating system keeps
+//! in memory what it has room for.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -7,36 +7,46 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::{DataError, Result};
 
-/// Squares of one size, by number. The file has no name and is gone when the program ends, however it ends.
+/// Records of one size, by number. The file has no name and is gone when the program ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Store {
     file: Mutex<File>,
-    area: usize,
+    record_bytes: usize,
 }
 
 impl Store {
-    /// An empty store for squares of `area` pixels, in the folder for temporary files (`TMPDIR`).
-    pub(super) fn new(area: usize) -> Result<Self> {
+    /// An empty store for records of so many bytes, in the folder for temporary files (`TMPDIR`).
+    pub(super) fn new(record_bytes: usize) -> Result<Self> {
         let file = tempfile::tempfile().map_err(DataError::read(&std::env::temp_dir()))?;
-        Ok(Self { file: Mutex::new(file), area })
+        Ok(Self { file: Mutex::new(file), record_bytes })
     }
 
-    /// Writes square `index`.
-    pub(super) fn write(&self, index: usize, square: &[f32]) -> Result<()> {
-        let bytes: Vec<u8> = square.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.at(index, |file| file.write_all(&bytes))
+    /// Writes record `index`.
+    pub(super) fn write(&self, index: usize, record: &[u8]) -> Result<()> {
+        self.at(index, |file| file.write_all(record))
     }
 
-    /// Reads square `index`.
-    pub(super) fn read(&self, index: usize) -> Result<Vec<f32>> {
-        let mut bytes = vec![0; self.area * 4];
-        self.at(index, |file| file.read_exact(&mut bytes))?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    /// Reads record `index`.
+    pub(super) fn read(&self, index: usize) -> Result<Vec<u8>> {
+        let mut record = vec![0; self.record_bytes];
+        self.at(index, |file| file.read_exact(&mut record))?;
+        Ok(record)
+    }
+
+    /// Writes values as record `index`.
+    pub(super) fn write_f32(&self, index: usize, values: &[f32]) -> Result<()> {
+        self.write(index, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// Reads the values of record `index`.
+    pub(super) fn read_f32(&self, index: usize) -> Result<Vec<f32>> {
+        let record = self.read(index)?;
+        Ok(record.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
     }
 
     fn at(&self, index: usize, act: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start((index * self.area * 4) as u64))
+        file.seek(SeekFrom::Start((index * self.record_bytes) as u64))
             .and_then(|_position| act(&mut file))
             .map_err(DataError::read(&std::env::temp_dir()))
     }
@@ -48,12 +58,12 @@ mod tests {
 
     #[test]
     fn what_is_written_in_any_order_is_read() {
-        let store = Store::new(3).unwrap();
+        let store = Store::new(12).unwrap();
         for index in [4, 0, 2] {
-            store.write(index, &[index as f32, 0.1, -1.0]).unwrap();
+            store.write_f32(index, &[index as f32, 0.1, -1.0]).unwrap();
         }
         for index in [0, 2, 4] {
-            assert_eq!(store.read(index).unwrap(), [index as f32, 0.1, -1.0]);
+            assert_eq!(store.read_f32(index).unwrap(), [index as f32, 0.1, -1.0]);
         }
         assert!(store.read(5).is_err());
     }

@@ -5,6 +5,7 @@ mod classify;
 mod curves;
 mod loader;
 mod run;
+pub mod segment;
 mod stream;
 mod task;
 

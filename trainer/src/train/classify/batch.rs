@@ -88,23 +88,6 @@ impl PairedBatch {
     }
 }
 
-/// The steps of an epoch, each a list of studies: the labelled ones in random order, beside them as many unlabelled ones
-/// as a step takes. A last step of a single image is left out, since batch norm cannot train on it.
-pub(super) fn steps(labelled: &[usize], unlabelled: &[usize], config: &Config, epoch: usize) -> Vec<Vec<usize>> {
-    let mut order = labelled.to_vec();
-    order.shuffle(&mut generator(config.seed, epoch, Stream::Order));
-    let mut others = unlabelled.to_vec();
-    others.shuffle(&mut generator(config.seed, epoch, Stream::Unlabelled));
-    let batch_size = config.training.batch_size;
-    let beside = config.training.unlabelled_per_step.unwrap_or(batch_size).min(others.len());
-    let mut others = others.iter().copied().cycle();
-    order
-        .chunks(batch_size)
-        .map(|part| part.iter().copied().chain(others.by_ref().take(beside)).collect::<Vec<_>>())
-        .filter(|step| step.len() > 1)
-        .collect()
-}
-
 impl Material<'_> {
     /// The batch of some studies for training: varied images, partners drawn for this step.
     pub(super) fn training(&self, indices: Vec<usize>, epoch: usize, step: usize) -> Result<Batch> {

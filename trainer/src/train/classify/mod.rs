@@ -22,7 +22,7 @@ use self::batch::{Batch, Draw, Material, PairedBatch};
 use self::model::Model;
 use self::reports::ReportData;
 use super::run::Run;
-use super::stream::{Stream, generator};
+use super::stream::{Stream, generator, steps};
 use super::task::{Losses, Task};
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
@@ -287,7 +287,7 @@ impl Task for Classification<'_> {
 
     fn steps(&self, epoch: usize) -> Vec<Vec<usize>> {
         let unlabelled: Vec<usize> = self.train.iter().copied().filter(|&i| self.labels[i].is_none()).collect();
-        batch::steps(&self.labelled(), &unlabelled, self.config, epoch)
+        steps(&self.labelled(), &unlabelled, &self.config.training, self.config.seed, epoch)
     }
 
     fn batch(&self, items: Vec<usize>, epoch: usize, step: usize) -> Result<Batch> {

@@ -10,8 +10,8 @@ mod texture;
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use shared::Modality;
 use shared::io::{Geometry, Volume};
+use shared::{Modality, ModalitySet};
 
 use self::anatomy::Brain;
 use self::signal::{Signals, Tissue};
@@ -113,6 +113,18 @@ pub fn patient(source: &BrainSource, index: usize) -> PhantomBrain {
     });
     PhantomBrain { sequences, truth }
 }
+
+/// The sequences that were made of patient `index`: all, or as many as the source's `lacking` leaves; never none.
+pub fn present(source: &BrainSource, index: usize) -> ModalitySet {
+    let mut rng = stream(source.seed, PRESENT_STREAMS + index as u64);
+    let kept = Modality::ALL[rng.random_range(0..Modality::COUNT)];
+    let made = |modality: &Modality| rng.random_range(0..100) >= source.lacking || *modality == kept;
+    let made: Vec<Modality> = Modality::ALL.into_iter().filter(made).collect();
+    ModalitySet::new(made).unwrap_or(ModalitySet::one(kept))
+}
+
+/// Where the streams begin that say which sequences were made; those of the heads begin at 0.
+const PRESENT_STREAMS: u64 = 1 << 32;
 
 /// The label of a mixture: of what makes up most of it.
 fn label(mixture: &[f32; signal::TISSUES]) -> u8 {

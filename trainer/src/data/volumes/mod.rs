@@ -1,0 +1,272 @@
+//! MRI volumes as slices on a network's grid, each decompressed and prepared once, in a temporary file.
+
+pub mod augment;
+pub mod split;
+
+use std::ops::Range;
+
+use half::f16;
+use rayon::prelude::*;
+use shared::io::{Geometry, Volume};
+use shared::prep::volume::{Grid, normalize};
+use shared::{Modality, ModalitySet};
+
+use super::phantom::brain;
+use super::source::{BrainSource, VolumeSource};
+use super::store::Store;
+use super::{DataError, Result};
+
+pub use augment::SliceAugment;
+pub use split::{Division, split};
+
+/// One scan of a patient, raw: what a source gives.
+#[derive(Debug, Clone)]
+pub struct RawScan {
+    /// Name that identifies it.
+    pub name: String,
+    /// The patient.
+    pub patient: String,
+    /// The sequences that are there, in canonical order of voxels, all of one size.
+    pub sequences: [Option<Volume>; Modality::COUNT],
+    /// Whether each voxel is enhancing tumour; absent where nobody outlined it.
+    pub truth: Option<Vec<bool>>,
+}
+
+/// One scan on the grid.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// Name that identifies it.
+    pub name: String,
+    /// The patient.
+    pub patient: String,
+    /// Position of its source among the sources.
+    pub source: usize,
+    /// The sequences that are there.
+    pub present: ModalitySet,
+    /// Whether somebody outlined it.
+    pub is_labelled: bool,
+    /// Its slices, among those of the set: all in which there is brain.
+    pub slices: Range<usize>,
+    /// Positions of those slices in the volume.
+    pub positions: Vec<usize>,
+    /// The volume, canonical.
+    pub geometry: Geometry,
+}
+
+/// What is known of a slice without reading it.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceInfo {
+    /// Its scan.
+    pub scan: usize,
+    /// Pixels of enhancing tumour.
+    pub n_enhancing: usize,
+}
+
+/// A slice on the grid.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// `[4, size, size]`, in the order of [`Modality::ALL`]; 0 where there is no brain, or no such sequence.
+    pub pixels: Vec<f32>,
+    /// `[size, size]`: 1 for enhancing tumour.
+    pub outline: Vec<u8>,
+}
+
+/// Scans of several sources.
+#[derive(Debug)]
+pub struct VolumeSet {
+    /// What is known of each scan.
+    pub scans: Vec<Scan>,
+    /// What is known of each slice.
+    pub slices: Vec<SliceInfo>,
+    /// What was left out or is missing, in sentences.
+    pub notes: Vec<String>,
+    /// Pixels of the slices.
+    pub grid: Grid,
+    store: Store,
+}
+
+/// A scan that can be read.
+enum Entry {
+    Phantom(BrainSource, usize),
+    Brats(super::brats::Scan),
+}
+
+impl VolumeSet {
+    /// Reads and prepares every volume, on all cores. Takes 9 bytes of disk a pixel, and little memory.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`]: an unreadable file, volumes of one scan that do not fit each other, no source.
+    pub fn load(sources: &[VolumeSource], grid: Grid) -> Result<Self> {
+        grid.check()?;
+        let (entries, notes) = entries(sources)?;
+        let area = grid.area();
+        let store = Store::new((2 * Modality::COUNT + 1) * area)?;
+        let prepared = entries
+            .par_iter()
+            .map(|(source, entry)| {
+                let scan = entry.read()?;
+                let slices = prepare(&scan, grid)?;
+                let present = scan.sequences.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
+                let present = ModalitySet::new(present.map(|(_, modality)| modality))?;
+                let geometry = scan.sequences.iter().flatten().next().map(|volume| volume.geometry);
+                let geometry = geometry.ok_or_else(|| DataError::NoStudies(scan.name.clone()))?;
+                Ok((*source, scan.name, scan.patient, present, scan.truth.is_some(), geometry, slices))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut set = Self { scans: Vec::new(), slices: Vec::new(), notes, grid, store };
+        for (source, name, patient, present, is_labelled, geometry, slices) in prepared {
+            let first = set.slices.len();
+            let mut positions = Vec::with_capacity(slices.len());
+            for (position, n_enhancing, record) in slices {
+                set.store.write(set.slices.len(), &record)?;
+                set.slices.push(SliceInfo { scan: set.scans.len(), n_enhancing });
+                positions.push(position);
+            }
+            let slices = first..set.slices.len();
+            set.scans.push(Scan { name, patient, source, present, is_labelled, slices, positions, geometry });
+        }
+        if set.slices.is_empty() {
+            return Err(DataError::NoStudies(sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+        }
+        Ok(set)
+    }
+
+    /// A slice.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Read`] if the temporary file cannot be read.
+    pub fn slice(&self, index: usize) -> Result<Slice> {
+        let record = self.store.read(index)?;
+        let (pixels, outline) = record.split_at(2 * Modality::COUNT * self.grid.area());
+        let pixels = pixels.as_chunks::<2>().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect();
+        Ok(Slice { pixels, outline: outline.to_vec() })
+    }
+
+    /// Volume of one voxel of a scan on the grid, in ml, and its sides in mm.
+    pub fn voxel(&self, scan: &Scan) -> (f64, [f64; 3]) {
+        let mm = self.grid.pixel_mm;
+        let depth = scan.geometry.spacing_mm()[2];
+        (mm * mm * depth / 1000.0, [mm, mm, depth])
+    }
+}
+
+fn entries(sources: &[VolumeSource]) -> Result<(Vec<(usize, Entry)>, Vec<String>)> {
+    if sources.is_empty() {
+        return Err(DataError::NoSources);
+    }
+    let (mut all, mut notes) = (Vec::new(), Vec::new());
+    for (number, source) in sources.iter().enumerate() {
+        match source {
+            VolumeSource::Phantom(source) => {
+                all.extend((0..source.n).map(|index| (number, Entry::Phantom(*source, index))));
+            }
+            VolumeSource::Brats(dir) => {
+                let listing = super::brats::discover(dir)?;
+                notes.extend(listing.notes);
+                all.extend(listing.scans.into_iter().map(|scan| (number, Entry::Brats(scan))));
+            }
+        }
+    }
+    Ok((all, notes))
+}
+
+impl Entry {
+    fn read(&self) -> Result<RawScan> {
+        match self {
+            Self::Phantom(source, index) => {
+                let head = brain::patient(source, *index);
+                let name = format!("phantom-brain-{}-{index:06}", source.seed);
+                let present = brain::present(source, *index);
+                let mut sequences = head.sequences.map(Some);
+                for modality in Modality::ALL.into_iter().filter(|modality| !present.contains(*modality)) {
+                    sequences[modality.index()] = None;
+                }
+                let truth = Some(head.truth.iter().map(|&label| label == brain::ENHANCING).collect());
+                Ok(RawScan { patient: name.clone(), name, sequences, truth })
+            }
+            Self::Brats(scan) => super::brats::read(scan),
+        }
+    }
+}
+
+/// Position, enhancing pixels and record of each slice in which there is brain.
+fn prepare(scan: &RawScan, grid: Grid) -> Result<Vec<(usize, usize, Vec<u8>)>> {
+    let mut standardized: Vec<Option<Vec<f32>>> = Vec::with_capacity(Modality::COUNT);
+    let mut geometry = None;
+    for volume in &scan.sequences {
+        standardized.push(match volume {
+            Some(volume) => {
+                geometry.get_or_insert(volume.geometry);
+                let mut voxels = volume.voxels.clone();
+                normalize(&scan.name, &volume.geometry, &mut voxels)?;
+                Some(voxels)
+            }
+            None => None,
+        });
+    }
+    let Some(geometry) = geometry else { return Ok(Vec::new()) };
+    let resampler = grid.from_volume(&geometry);
+    let [width, height, depth] = geometry.size;
+    let mut slices = Vec::new();
+    for position in 0..depth {
+        let range = position * width * height..(position + 1) * width * height;
+        let present = standardized.iter().flatten();
+        if !present.clone().any(|voxels| voxels[range.clone()].iter().any(|value| *value != 0.0)) {
+            continue;
+        }
+        let mut record = Vec::with_capacity((2 * Modality::COUNT + 1) * grid.area());
+        for voxels in &standardized {
+            match voxels {
+                Some(voxels) => {
+                    let plane = resampler.apply(&voxels[range.clone()])?;
+                    record.extend(plane.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
+                }
+                None => record.resize(record.len() + 2 * grid.area(), 0),
+            }
+        }
+        let mut n_enhancing = 0;
+        match &scan.truth {
+            Some(truth) => {
+                let mask: Vec<f32> = truth[range].iter().map(|&inside| f32::from(u8::from(inside))).collect();
+                let mask = resampler.apply(&mask)?;
+                // A pixel of which half or more is tumour.
+                let labels = mask.iter().map(|share| u8::from(*share >= 0.5));
+                n_enhancing = labels.clone().filter(|label| *label == 1).count();
+                record.extend(labels);
+            }
+            None => record.resize(record.len() + grid.area(), 0),
+        }
+        slices.push((position, n_enhancing, record));
+    }
+    Ok(slices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_heads_become_slices() {
+        let source = BrainSource { n: 5, size: 32, slices: 4, lacking: 40, ..BrainSource::default() };
+        let grid = Grid { size: 32, pixel_mm: 6.0 };
+        let set = VolumeSet::load(&[VolumeSource::Phantom(source)], grid).unwrap();
+        assert_eq!(set.scans.len(), 5);
+        assert!(set.scans.iter().any(|scan| scan.present != ModalitySet::ALL));
+        for (index, scan) in set.scans.iter().enumerate() {
+            let head = brain::patient(&source, index);
+            for (at, &position) in scan.slices.clone().zip(&scan.positions) {
+                let slice = set.slice(at).unwrap();
+                assert_eq!(slice.outline.iter().filter(|l| **l == 1).count(), set.slices[at].n_enhancing);
+                let truth = &head.truth[position * 1024..(position + 1) * 1024];
+                assert!(slice.outline.iter().zip(truth).all(|(a, b)| (*a == 1) == (*b == brain::ENHANCING)));
+                for (modality, plane) in Modality::ALL.into_iter().zip(slice.pixels.chunks(1024)) {
+                    let has = plane.iter().any(|value| *value != 0.0);
+                    assert_eq!(has, scan.present.contains(modality));
+                }
+            }
+        }
+        assert!(VolumeSet::load(&[], grid).is_err());
+    }
+}

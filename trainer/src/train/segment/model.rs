@@ -1,0 +1,252 @@
+//! What each method trains.
+
+use candle_core::{DType, Device, Module, Tensor};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use shared::mi::{Term, select_locations};
+use shared::model::classifier::RunningMeans;
+use shared::model::segmenter::{Segmenter, SegmenterOutput, Slices, stack};
+use shared::model::unet::UNet;
+use shared::nn::{Linear, Parameters, cross_entropy, softplus};
+use shared::{Modality, ModalitySet};
+
+use super::batch::Batch;
+use crate::config::Pairing;
+use crate::config::segmentation::{SegmentationConfig, SegmentationMethod, Teacher};
+use crate::error::Result;
+use crate::train::task::Losses;
+
+/// Prefix of the variables of what exists at test time.
+pub(super) const SEGMENTER: &str = "segmenter";
+/// Voxels of a batch that the networks for single voxels are trained on.
+const VOXELS: usize = 4096;
+
+/// A model on its variables.
+pub(super) struct Model {
+    pub(super) segmenter: Segmenter,
+    /// The all-sequence path, where it is trained at the same time.
+    teacher: Option<UNet>,
+    term: Option<Term>,
+    /// From the one-sequence features to the teacher's.
+    project: Option<Linear>,
+}
+
+impl Model {
+    pub(super) fn new(config: &SegmentationConfig, parameters: &Parameters) -> Result<Self> {
+        let vb = parameters.builder(DType::F32, &Device::Cpu);
+        let tie = &config.tie;
+        let channels = config.widths.last().copied().unwrap_or(0);
+        let is_tied =
+            matches!(config.method, SegmentationMethod::Cmim | SegmentationMethod::Fusion) && tie.lambda > 0.0;
+        let is_joint = is_tied && tie.teacher == Teacher::Joint;
+        let is_matched = config.method == SegmentationMethod::Match && tie.lambda > 0.0;
+        Ok(Self {
+            segmenter: Segmenter::new(&config.segmenter(), &vb.pp(SEGMENTER))?,
+            teacher: is_joint.then(|| teacher(config, &vb.pp("teacher"))).transpose()?,
+            term: is_tied.then(|| Term::new(channels, channels, tie.term, &vb.pp("critic_ll"))).transpose()?,
+            project: is_matched.then(|| Linear::new(channels, channels, &vb.pp("project"))).transpose()?,
+        })
+    }
+
+    /// The losses of a batch; `frozen` is the teacher that is not trained.
+    pub(super) fn losses(
+        &self,
+        config: &SegmentationConfig,
+        frozen: Option<&UNet>,
+        batch: &Batch,
+        means: &mut RunningMeans,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Losses> {
+        let mut losses = Losses::default();
+        if let Segmenter::Mlp(_, _, mlps) = &self.segmenter {
+            for (modality, mlp) in Modality::ALL.into_iter().zip(mlps) {
+                if let Some((x, y)) = batch.voxels(modality, config.data.sequences, VOXELS, rng)? {
+                    losses.add("voxels", (mlp.forward(&x)? - y)?.sqr()?.mean_all()?, 1.0)?;
+                }
+            }
+            return Ok(losses);
+        }
+        let out = self.segmenter.forward_t(&batch.shown, true)?;
+        if batch.n_labelled > 0 {
+            let logits = out.logits.narrow(0, 0, batch.n_labelled)?;
+            losses.add("outline", cross_entropy(&logits, &batch.targets)?, 1.0)?;
+        }
+        match config.method {
+            SegmentationMethod::Cmim | SegmentationMethod::Fusion => {
+                self.tie(config, frozen, batch, &out, means, rng, &mut losses)?;
+            }
+            SegmentationMethod::Distill | SegmentationMethod::Match if !batch.complete.is_empty() => {
+                if let Some(teacher) = frozen {
+                    self.imitate(config, teacher, batch, &out, &mut losses)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(losses)
+    }
+
+    /// Mutual information of the local features with those of all sequences.
+    #[allow(clippy::too_many_arguments, reason = "a step's state, seen once")]
+    fn tie(
+        &self,
+        config: &SegmentationConfig,
+        frozen: Option<&UNet>,
+        batch: &Batch,
+        out: &SegmenterOutput,
+        means: &mut RunningMeans,
+        rng: &mut ChaCha8Rng,
+        losses: &mut Losses,
+    ) -> Result<()> {
+        let (Some(term), Some(local)) = (&self.term, &out.local) else { return Ok(()) };
+        if let Some(teacher) = &self.teacher {
+            let all = teacher.forward_t(&stack(&batch.all, config.data.sequences)?, true)?;
+            if batch.n_labelled > 0 {
+                let logits = all.logits.narrow(0, 0, batch.n_labelled)?;
+                losses.add("teacher", cross_entropy(&logits, &batch.targets)?, 1.0)?;
+            }
+            return estimate(config, term, batch, local, &all.local, means, rng, losses);
+        }
+        let Some(teacher) = frozen else { return Ok(()) };
+        let all = teacher.local(&stack(&batch.all, config.data.sequences)?, false)?.detach();
+        estimate(config, term, batch, local, &all, means, rng, losses)
+    }
+
+    /// The teacher's soft masks, or its features.
+    fn imitate(
+        &self,
+        config: &SegmentationConfig,
+        teacher: &UNet,
+        batch: &Batch,
+        out: &SegmenterOutput,
+        losses: &mut Losses,
+    ) -> Result<()> {
+        let rows = batch.complete_rows()?;
+        let all = teacher.forward_t(&stack(&batch.all, config.data.sequences)?.index_select(&rows, 0)?, false)?;
+        if let (Some(project), Some(local)) = (&self.project, &out.local) {
+            let wanted = all.local.detach();
+            let scale = wanted.sqr()?.mean_all()?.to_scalar::<f32>()?.max(f32::MIN_POSITIVE);
+            let distance = (project.forward(&local.index_select(&rows, 0)?)? - wanted)?.sqr()?.mean_all()?;
+            return losses.add("features", (distance / f64::from(scale))?, config.tie.lambda);
+        }
+        if config.tie.lambda == 0.0 {
+            return Ok(());
+        }
+        // -q log σ(z) - (1 - q) log(1 - σ(z)) = sp(z) - q z, where z is the margin of the logits.
+        let wanted = candle_nn::ops::sigmoid(&margin(&all.logits)?)?.detach();
+        let found = margin(&out.logits.index_select(&rows, 0)?)?;
+        let loss = (softplus(&found)? - (found * wanted)?)?.mean_all()?;
+        losses.add("soft masks", loss, config.tie.lambda)
+    }
+
+    /// `L_ll` of validation slices, and what a critic without knowledge would have.
+    pub(super) fn held_out(
+        &self,
+        config: &SegmentationConfig,
+        frozen: Option<&UNet>,
+        batch: &Batch,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Option<f64>> {
+        let Some(term) = &self.term else { return Ok(None) };
+        let Some(teacher) = self.teacher.as_ref().or(frozen) else { return Ok(None) };
+        let Some(local) = self.segmenter.forward_t(&batch.shown, false)?.local else { return Ok(None) };
+        let all = teacher.local(&stack(&batch.all, config.data.sequences)?, false)?;
+        let mut losses = Losses::default();
+        estimate(config, term, batch, &local, &all, &mut RunningMeans::default(), rng, &mut losses)?;
+        losses.parts.first().map(|(_, loss)| Ok(f64::from(loss.to_scalar::<f32>()?))).transpose()
+    }
+}
+
+/// The all-sequence U-Net.
+pub(super) fn teacher(config: &SegmentationConfig, vb: &candle_nn::VarBuilder<'_>) -> Result<UNet> {
+    let (inputs, widths) = (config.data.sequences, config.widths.clone());
+    let config = shared::model::segmenter::SegmenterConfig::Unet { inputs, widths };
+    let (_, config) = config.unet().unwrap_or((inputs, shared::model::unet::UNetConfig::default()));
+    Ok(UNet::new(&config, vb)?)
+}
+
+/// Adds `L_ll` of the rows that have every sequence, with the patient's own or another's features.
+#[allow(clippy::too_many_arguments, reason = "a step's state, seen once")]
+fn estimate(
+    config: &SegmentationConfig,
+    term: &Term,
+    batch: &Batch,
+    local: &Tensor,
+    all: &Tensor,
+    means: &mut RunningMeans,
+    rng: &mut ChaCha8Rng,
+    losses: &mut Losses,
+) -> Result<()> {
+    let rows = &batch.complete;
+    let patient = |at: usize| batch.patients[rows[at] as usize];
+    let n = rows.len();
+    let partners: Vec<usize> = match config.tie.partner {
+        Pairing::Own => (0..n).collect(),
+        Pairing::Shuffled => match others(n, patient, rng) {
+            Some(partners) => partners,
+            None => return Ok(()),
+        },
+    };
+    let negatives: Vec<bool> = (0..n * n).map(|at| patient(at / n) != patient(partners[at % n])).collect();
+    if !(0..n * n).any(|at| negatives[at] && at / n != at % n) {
+        return Ok(());
+    }
+    let select = |map: &Tensor, rows: Vec<u32>, rng: &mut ChaCha8Rng| -> Result<Tensor> {
+        let flat = map.index_select(&Tensor::from_vec(rows, n, &Device::Cpu)?, 0)?.flatten(1, 2)?; // [N, L, C]
+        let l = flat.dim(1)?;
+        match config.tie.locations {
+            Some(locations) if locations < l => Ok(select_locations(&flat, &vec![l; n], locations, rng)?),
+            _ => Ok(flat),
+        }
+    };
+    let local = select(local, rows.clone(), rng)?;
+    let all = select(all, partners.iter().map(|&at| rows[at]).collect(), rng)?;
+    let (found, weighted) = term.loss(&local, &all, &negatives, config.tie.lambda, &mut means.local_local)?;
+    losses.mutual_information = Some(weighted);
+    losses.chances.push(("ll", found.chance));
+    losses.parts.push(("ll", found.loss));
+    Ok(())
+}
+
+/// For each of `n` rows another one of another patient, drawn; `None` if one has none.
+fn others(n: usize, patient: impl Fn(usize) -> usize, rng: &mut impl Rng) -> Option<Vec<usize>> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(rng);
+    (0..n)
+        .map(|at| {
+            // The first of a random order, begun at a random place for each row.
+            let start = rng.random_range(0..n.max(1));
+            (0..n).map(|i| order[(start + i) % n]).find(|&other| patient(other) != patient(at))
+        })
+        .collect()
+}
+
+/// Logit of tumour minus logit of the rest: `[N, H, W, 2]` to `[N, H, W]`.
+pub(super) fn margin(logits: &Tensor) -> Result<Tensor> {
+    let at = |k: usize| logits.narrow(3, k, 1)?.squeeze(3);
+    Ok((at(1)? - at(0)?)?)
+}
+
+/// The sequences that a step shows to a network that takes any.
+pub(super) fn drawn(config: &SegmentationConfig, progress: f64, rng: &mut impl Rng) -> ModalitySet {
+    let all: Vec<Modality> = config.data.sequences.iter().collect();
+    let most = match config.method {
+        // The curriculum: first all of them, in the last quarter any number.
+        SegmentationMethod::Hemis => (progress * all.len() as f64) as usize,
+        _ => all.len(),
+    };
+    let n_dropped = rng.random_range(0..=most.min(all.len() - 1));
+    let mut order = all;
+    order.shuffle(rng);
+    let kept = order.len() - n_dropped;
+    ModalitySet::new(order.into_iter().take(kept)).unwrap_or(config.data.sequences)
+}
+
+/// Those of a set, the others left out.
+pub(super) fn only(slices: &Slices, set: ModalitySet) -> Slices {
+    let mut kept = slices.clone();
+    for modality in Modality::ALL.into_iter().filter(|modality| !set.contains(*modality)) {
+        kept[modality.index()] = None;
+    }
+    kept
+}
