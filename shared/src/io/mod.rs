@@ -4,11 +4,18 @@ pub mod card;
 pub mod dicom;
 pub mod format;
 mod jpeg;
+pub mod metaimage;
+pub mod nifti;
 mod png;
 pub mod radiograph;
+pub mod volume;
+pub mod volume_format;
+mod voxels;
 pub mod weights;
 
 pub use card::ModelCard;
 pub use format::read_radiograph;
 pub use radiograph::Radiograph;
+pub use volume::{Geometry, Orientation, Volume};
+pub use volume_format::read_volume;
 pub use weights::{Encoding, Weights};
