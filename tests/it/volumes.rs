@@ -11,6 +11,7 @@ use shared::io::nifti::{read_nifti, write_mask, write_nifti};
 use shared::io::{Geometry, Volume, read_volume};
 use shared::{Error, Result};
 use tests::{golden_dir, reference_data};
+use trainer::data::brats::{Layout, discover};
 
 /// What another program finds in a file.
 #[derive(Debug, Deserialize)]
@@ -376,6 +377,17 @@ fn real_masks_hold_labels_of_their_sequences() {
             }
             assert!(sizes.len() >= 4 && sizes.iter().all(|size| *size == sizes[0]), "{}: {sizes:?}", patient.display());
         }
+    }
+}
+
+#[test]
+fn real_scans_are_listed() {
+    let Some(data) = reference_data() else { return };
+    let listing = discover(&data.join("brats2015-flair-t1c")).unwrap();
+    assert_eq!((listing.layout, listing.scans.len(), listing.notes.len()), (Layout::Prepared, 4, 4));
+    for scan in &listing.scans {
+        assert_eq!(scan.sequences.each_ref().map(Option::is_some), [true, false, true, false], "{}", scan.name);
+        assert!(scan.truth.as_ref().is_some_and(|truth| truth.path.is_file()), "{}", scan.name);
     }
 }
 

@@ -373,3 +373,49 @@ fn anatomical_orientation(geometry: &Geometry) -> String {
     };
     geometry.orientation().letters().chars().map(opposite).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume() -> Volume {
+        // x to the left, y to the back, z to the head: the world of MetaImage itself.
+        let world_from_voxel = [[-2.0, 0.0, 0.0, 7.0], [0.0, -1.5, 0.0, 8.0], [0.0, 0.0, 0.1, -9.0]];
+        let geometry = Geometry { size: [2, 1, 1], world_from_voxel };
+        Volume::new(geometry, vec![0.25, -1.0]).unwrap()
+    }
+
+    #[test]
+    fn the_header_is_in_the_world_of_the_format() {
+        let bytes = write_metaimage(&volume(), Compression::Plain).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len() - 8]);
+        for line in [
+            "TransformMatrix = 1 0 0 0 1 0 0 0 1\n",
+            "Offset = -7 -8 -9\n",
+            "AnatomicalOrientation = RAI\n",
+            "ElementSpacing = 2 1.5 0.1\n",
+            "DimSize = 2 1 1\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(text.ends_with("ElementDataFile = LOCAL\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for compression in [Compression::Plain, Compression::Zlib] {
+            let bytes = write_metaimage(&volume(), compression).unwrap();
+            assert_eq!(read_metaimage("x.mha", &bytes, None).unwrap(), volume());
+            assert_eq!(data_file_name("x.mha", &bytes).unwrap(), None);
+        }
+        let empty = Volume { voxels: vec![], ..volume() };
+        assert!(matches!(write_metaimage(&empty, Compression::Plain), Err(Error::Shape { .. })));
+    }
+
+    #[test]
+    fn only_text_with_the_number_of_dimensions_is_a_header() {
+        assert!(is_metaimage(b"Comment = a = b\r\nNDims=3\r\n"));
+        assert!(!is_metaimage(b"Comment = NDims\nObjectType = Image\n"));
+        assert!(!is_metaimage(b""));
+    }
+}

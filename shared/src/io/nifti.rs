@@ -424,3 +424,64 @@ impl Qform {
         Self { code: if is_rotation { SCANNER } else { 0 }, handedness, quaternion }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_that_of_its_quaternion() {
+        // Half turns, where the first number of the quaternion is 0, and turns about all axes.
+        let half_turns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0]];
+        let others = [[0.0; 3], [0.5, 0.5, 0.5], [-0.5, 0.5, -0.5], [0.1, -0.9, 0.3], [0.0, 0.7, -0.7]];
+        for numbers in half_turns.into_iter().chain(others) {
+            let matrix = rotation(numbers);
+            let again = rotation(quaternion(matrix));
+            let pairs = matrix.iter().flatten().zip(again.iter().flatten());
+            assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-9), "{numbers:?}: {matrix:?} {again:?}");
+        }
+        // Numbers that rounding made too long are made shorter.
+        assert_eq!(rotation([2.0, 0.0, 0.0]), rotation([1.0, 0.0, 0.0]));
+    }
+
+    fn geometry() -> Geometry {
+        let world_from_voxel = [[0.0, 0.0, 3.0, -7.0], [-2.0, 0.0, 0.0, 8.0], [0.0, 1.0, 0.0, 9.5]];
+        Geometry { size: [2, 1, 3], world_from_voxel }
+    }
+
+    /// The bytes of a file that is not packed.
+    fn plain(edits: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = header_bytes(&geometry(), 6, NiftiType::Uint8).unwrap();
+        bytes.extend(0..6);
+        for (at, value) in edits {
+            bytes[*at..at + value.len()].copy_from_slice(value);
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_unit_becomes_mm() {
+        let volume = |unit: Unit| read_nifti("x", &plain(&[(123, &[unit as u8])])).unwrap().swap_remove(0);
+        assert_eq!(volume(Unit::Mm).geometry, geometry());
+        assert_eq!(volume(Unit::Unknown).geometry, geometry());
+        assert_eq!(volume(Unit::Meter).geometry.spacing_mm(), [2000.0, 1000.0, 3000.0]);
+        let spacing = volume(Unit::Micron).geometry.spacing_mm();
+        assert!(spacing.iter().zip([0.002, 0.001, 0.003]).all(|(a, b)| (a - b).abs() < 1e-12), "{spacing:?}");
+    }
+
+    #[test]
+    fn an_offset_that_is_left_out_is_the_usual_one() {
+        let volumes = read_nifti("x", &plain(&[(108, &[0; 4])])).unwrap();
+        assert_eq!(volumes[0].voxels, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        assert!(matches!(write_mask(&geometry(), &[0; 5]), Err(Error::Shape { .. })));
+        let long = Geometry { size: [40_000, 1, 1], ..geometry() };
+        let error = write_mask(&long, &vec![0; 40_000]).unwrap_err();
+        assert!(error.to_string().contains("at most 32767"), "{error}");
+        let volume = Volume { geometry: geometry(), voxels: vec![] };
+        assert!(matches!(write_nifti(&volume), Err(Error::Shape { .. })));
+    }
+}

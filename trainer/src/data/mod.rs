@@ -4,6 +4,7 @@
 //! finds a report for an image, and [`augment::augment`] varies an image.
 
 pub mod augment;
+pub mod brats;
 pub mod covid;
 pub mod describe;
 pub mod error;

@@ -1,0 +1,7 @@
+//! BRATS: scans of brain tumours in four MRI sequences, in the folders in which each edition comes.
+
+mod decathlon;
+mod layout;
+mod names;
+
+pub use layout::{Layout, Listing, SEQUENCES, Scan, VolumeFile, discover};
