@@ -1,7 +1,7 @@
 //! Task 1 of the Medical Segmentation Decathlon: all sequences of a scan in one file with four dimensions.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -53,7 +53,7 @@ pub(super) fn listing(dir: &Path) -> Result<Listing> {
 }
 
 /// The volumes of a folder by name; none if there is no such folder.
-fn volumes(folder: &Path) -> Result<BTreeMap<String, std::path::PathBuf>> {
+fn volumes(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut volumes = BTreeMap::new();
     if !folder.is_dir() {
         return Ok(volumes);

@@ -59,7 +59,7 @@ pub enum Layout {
     Brats2023,
     /// `imagesTr`, `labelsTr` and `dataset.json`: Task 1 of the Medical Segmentation Decathlon.
     Decathlon,
-    /// `<scan>/{Flair,T1,T1c,T2}_*.nii.gz` and `OTMultiClass.nii.gz`: scans of 2015 prepared for DeepMedic.
+    /// `<scan>/{Flair,T1,T1c,T2}_*.nii.gz` and `OTMultiClass.nii.gz`: scans of 2015 whose voxels are normalised.
     Prepared,
 }
 

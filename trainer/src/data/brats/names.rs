@@ -16,10 +16,10 @@ pub(super) enum Part {
 
 /// What marks the files of the four sequences, in the order of [`super::SEQUENCES`], and of the truth.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Marks {
+struct Marks {
     /// In small letters.
-    pub(super) sequences: [&'static str; 4],
-    pub(super) truth: &'static str,
+    sequences: [&'static str; 4],
+    truth: &'static str,
     place: Place,
 }
 
@@ -33,7 +33,7 @@ enum Place {
 
 impl Layout {
     /// How the files of a scan are told apart; `None` where one file has all sequences.
-    pub(super) fn marks(self) -> Option<Marks> {
+    fn marks(self) -> Option<Marks> {
         Some(match self {
             // VSD.Brain.XX.O.MR_T1c.54538: with its point, T1 is not the beginning of T1c. The truth is called
             // VSD.Brain_3more.XX.O.OT.54541 or VSD.Brain_3more.XX.XX.OT.54559; some downloads begin with SMIR.
