@@ -55,6 +55,89 @@ pub enum Error {
         /// The limit, in millions of pixels.
         max_megapixels: u64,
     },
+    /// The content is none of the volume formats this program reads.
+    #[error(
+        "{file}: not a volume this program reads ({found}); give a NIfTI (.nii, .nii.gz) or a MetaImage (.mha) file"
+    )]
+    UnknownVolumeFormat {
+        /// Name of the file.
+        file: String,
+        /// What the first bytes look like.
+        found: String,
+    },
+    /// A field of a volume's header is absent or has a value that makes no sense.
+    #[error("{file}: `{field}` in the {format} header is {found}, expected {expected}")]
+    VolumeHeader {
+        /// Name of the file.
+        file: String,
+        /// Name of the format, such as `NIfTI`.
+        format: &'static str,
+        /// Name of the field by the format's standard.
+        field: &'static str,
+        /// What was expected.
+        expected: String,
+        /// Its value, or `missing`.
+        found: String,
+    },
+    /// The voxels are no single numbers.
+    #[error("{file}: a voxel is {found}; convert the file to one integer or float of at most 64 bits a voxel")]
+    VoxelType {
+        /// Name of the file.
+        file: String,
+        /// The type of the voxels by the format's standard.
+        found: String,
+    },
+    /// The header of a volume promises more voxels than the file holds.
+    #[error(
+        "{file}: the header promises {expected} bytes of voxels, the file has {found}: it is cut off or damaged, fetch it again"
+    )]
+    TooFewVoxels {
+        /// Name of the file that holds the voxels.
+        file: String,
+        /// Bytes the header promises.
+        expected: u64,
+        /// Bytes there are; of compressed voxels, the most they may expand to.
+        found: u64,
+    },
+    /// More voxels than are read into memory.
+    #[error("{file}: {n_voxels} voxels are more than the {max_voxels} this program reads; crop or resample the volume")]
+    TooManyVoxels {
+        /// Name of the file.
+        file: String,
+        /// How many the header promises.
+        n_voxels: u64,
+        /// The limit.
+        max_voxels: u64,
+    },
+    /// A voxel is NaN, infinite or too large for 32 bits.
+    #[error(
+        "{file}: voxel ({}, {}, {}) is {value}; every voxel must be a finite number, also outside the body: write 0 there",
+        voxel[0], voxel[1], voxel[2]
+    )]
+    NonFiniteVoxel {
+        /// Name of the file.
+        file: String,
+        /// Indices of the first offending voxel: x, y, z.
+        voxel: [usize; 3],
+        /// Its value.
+        value: f32,
+    },
+    /// A file with several volumes where one is wanted.
+    #[error("{file}: there are {n_volumes} volumes in the file where one is expected; save each in a file of its own")]
+    SeveralVolumes {
+        /// Name of the file.
+        file: String,
+        /// How many there are.
+        n_volumes: usize,
+    },
+    /// A header whose voxels are in another file.
+    #[error("{file}: this is a header only, its voxels are in `{data_file}`: give that file as well")]
+    DataFileNeeded {
+        /// Name of the header's file.
+        file: String,
+        /// Name of the other file, as the header gives it.
+        data_file: String,
+    },
     /// A DICOM attribute that is needed is absent or has an impossible value.
     #[error("{file}: DICOM attribute {tag} {problem}")]
     DicomAttribute {

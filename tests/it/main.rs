@@ -4,3 +4,4 @@
 
 mod networks;
 mod readers;
+mod volumes;

@@ -302,7 +302,7 @@ fn is_sound(answer: Result<Radiograph>) -> bool {
 }
 
 /// How many cases a property is tried on; the environment variable `PROPTEST_CASES` takes precedence.
-fn cases(default: u32) -> ProptestConfig {
+pub(crate) fn cases(default: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

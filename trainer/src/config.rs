@@ -37,8 +37,8 @@ impl Experiment {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "cannot read the configuration"))?;
         let file = path.display().to_string();
-        let table: toml::Table = toml::from_str(&text)
-            .map_err(|error| Error::Config { file: file.clone(), reason: error.to_string() })?;
+        let table: toml::Table =
+            toml::from_str(&text).map_err(|error| Error::Config { file: file.clone(), reason: error.to_string() })?;
         Ok(if table.contains_key("task") {
             Self::Segmentation(SegmentationConfig::parse(&file, &text)?)
         } else {

@@ -34,8 +34,11 @@ pub fn read_radiograph(file: &str, bytes: &[u8]) -> Result<Radiograph> {
     }
 }
 
-/// Openings of files that people mistake for x-ray images: offset, bytes, words.
-const OTHER_FORMATS: [(usize, &[u8], &str); 19] = [
+/// Openings of files that people mistake for x-ray images or volumes: offset, bytes, words.
+const OTHER_FORMATS: [(usize, &[u8], &str); 23] = [
+    (0, png::SIGNATURE, "a PNG image"),
+    (0, jpeg::SIGNATURE, "a JPEG image"),
+    (128, b"DICM", "a DICOM file"),
     (0, b"GIF8", "a GIF image"),
     (8, b"WEBP", "a WebP image"),
     (0, b"BM", "a BMP image"),
@@ -55,10 +58,11 @@ const OTHER_FORMATS: [(usize, &[u8], &str); 19] = [
     (0, b"PK\x03\x04", "a ZIP archive or office document"),
     (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"NRRD", "an NRRD volume"),
+    (0, b"ObjectType = Image", "a MetaImage volume"),
 ];
 
-/// What bytes that are no radiograph look like, in words.
-fn describe(bytes: &[u8]) -> String {
+/// What bytes that are not what was expected look like, in words.
+pub(crate) fn describe(bytes: &[u8]) -> String {
     let known = OTHER_FORMATS.iter().find(|(at, magic, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(magic)));
     if let Some((_, _, words)) = known {
         return (*words).to_owned();

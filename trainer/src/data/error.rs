@@ -209,6 +209,49 @@ pub enum DataError {
     /// A source of which nothing can be used.
     #[error("{0}: there is no study in it that can be used")]
     NoStudies(String),
+    /// A folder without BRATS scans.
+    #[error(
+        "{}: there is no BRATS scan here or one folder below. Looked for, in the folder of each scan, also in HGG and LGG: \
+         VSD.Brain.XX.O.MR_Flair.<id> (2015), <scan>_flair.nii.gz (2017 to 2021), <scan>-t2f.nii.gz (2023), \
+         Flair_*.nii.gz (prepared), or one of their other sequences; and imagesTr with dataset.json (Decathlon). \
+         In the folder: {}",
+        folder.display(),
+        if found.is_empty() { "nothing".to_owned() } else { first_five(found) }
+    )]
+    BratsLayout {
+        /// The folder.
+        folder: PathBuf,
+        /// Names of what is in it.
+        found: Vec<String>,
+    },
+    /// A folder with several folders of BRATS scans.
+    #[error("{}: BRATS scans are in several folders here; give one of them: {}", folder.display(), first_five(found))]
+    BratsSeveral {
+        /// The folder.
+        folder: PathBuf,
+        /// The folders that have scans.
+        found: Vec<String>,
+    },
+    /// Two files where a scan has one.
+    #[error("scan `{scan}`: {part} is there twice, as {} and as {}; take one away", first.display(), second.display())]
+    BratsTwoFiles {
+        /// Name of the scan's folder.
+        scan: String,
+        /// The sequence, or the truth.
+        part: &'static str,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A description of a data set that is not one of BRATS.
+    #[error("{}: {reason}", file.display())]
+    BratsDescription {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// An image that cannot be decoded; the message names the file.
     #[error(transparent)]
     Image(#[from] shared::Error),

@@ -1,18 +1,9 @@
-//! Folders of BRATS.
+//! BRATS: scans of brain tumours in four MRI sequences, in the folders in which each edition comes.
 
-use std::path::Path;
+mod decathlon;
+mod layout;
+mod names;
+mod read;
 
-use super::Result;
-use super::volumes::RawScan;
-
-pub struct Scan;
-pub struct Listing {
-    pub scans: Vec<Scan>,
-    pub notes: Vec<String>,
-}
-pub fn discover(_dir: &Path) -> Result<Listing> {
-    Ok(Listing { scans: Vec::new(), notes: Vec::new() })
-}
-pub fn read(_scan: &Scan) -> Result<RawScan> {
-    unreachable!()
-}
+pub use layout::{Layout, Listing, SEQUENCES, Scan, VolumeFile, discover};
+pub use read::{read, read_file};

@@ -176,10 +176,10 @@ impl<'a> SegmentationTask<'a> {
             slices.extend(data.scans[scan].slices.clone());
         }
         let measurable = |scan: &usize| data.scans[*scan].is_labelled;
-        let [validation, test] = [Part::Validation, Part::Test].map(|part| of(part).into_iter().filter(measurable).collect());
+        let [validation, test] =
+            [Part::Validation, Part::Test].map(|part| of(part).into_iter().filter(measurable).collect());
         let teacher = teacher.map(|dir| read_teacher(config, dir, parameters)).transpose()?.flatten();
-        let task =
-            Self { config, data, patients, labelled, unlabelled, validation, test, teacher, parts };
+        let task = Self { config, data, patients, labelled, unlabelled, validation, test, teacher, parts };
         for (part, found) in [
             ("outlined training", task.labelled.len()),
             ("outlined validation", task.validation.len()),
