@@ -240,7 +240,7 @@ impl Outline {
 
     /// The mask in the order of the file.
     pub fn finish(self) -> Segmentation {
-        let n_voxels = self.mask.iter().filter(|label| **label == 1).count();
+        let n_voxels = self.mask.iter().map(|label| usize::from(*label)).sum();
         let Geometry { size, .. } = self.geometry;
         Segmentation {
             mask: self.geometry.orientation().from_canonical(size, &self.mask),

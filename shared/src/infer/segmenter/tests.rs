@@ -56,10 +56,10 @@ fn given(slices: &[Vec<f32>; Modality::COUNT], present: ModalitySet) -> SlicesOf
 }
 
 fn trainable(segmenter: &Segmenter, slices: &SlicesOf<'_>) -> Vec<f32> {
-    let tensor = |slice: &Option<&[f32]>| {
+    let tensor = |slice: Option<&[f32]>| {
         slice.map(|slice| Tensor::from_slice(slice, (1, 1, GRID.size, GRID.size), &Device::Cpu).expect("a slice"))
     };
-    let logits = segmenter.forward_t(&std::array::from_fn(|i| tensor(&slices[i])), false).expect("runs").logits;
+    let logits = segmenter.forward_t(&std::array::from_fn(|i| tensor(slices[i])), false).expect("runs").logits;
     let probabilities = candle_nn::ops::softmax(&logits, 3).expect("softmax").narrow(3, 1, 1).expect("tumour");
     probabilities.flatten_all().expect("flat").to_vec1().expect("f32")
 }
