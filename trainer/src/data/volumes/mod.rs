@@ -1,6 +1,7 @@
 //! MRI volumes as slices on a network's grid, each decompressed and prepared once, in a temporary file.
 
 pub mod augment;
+pub mod describe;
 pub mod listing;
 pub mod split;
 
