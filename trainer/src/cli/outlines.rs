@@ -123,7 +123,7 @@ fn subset_text(subset: &SubsetReport) -> String {
         let _ = write!(text, ", Hausdorff {:.1} mm (n {})", distance.mean, distance.n);
     }
     if let Some(error) = subset.volume_error_ml {
-        let _ = write!(text, ", volume {:+.2} ml (amount {:.2})", error.mean, error.mean_absolute);
+        let _ = write!(text, ", volume error {:+.2} ml ({:.2} in amount)", error.mean, error.mean_absolute);
     }
     let _ = writeln!(
         text,

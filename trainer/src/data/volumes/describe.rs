@@ -67,7 +67,15 @@ pub struct VoxelCount {
 ///
 /// Those of the source; a truth that cannot be read, by name.
 pub fn describe(source: &VolumeSource) -> Result<VolumeDescription> {
-    let VolumeListing { entries, notes } = list(std::slice::from_ref(source))?;
+    let VolumeListing { entries, mut notes } = list(std::slice::from_ref(source))?;
+    let layout = match source {
+        // Its notes say what is missing.
+        VolumeSource::Brats(dir) => crate::data::brats::discover(dir)?.layout.to_string(),
+        VolumeSource::Phantom(_) => {
+            notes.extend(entries.iter().filter_map(super::Entry::lacks));
+            "generated heads".to_owned()
+        }
+    };
     if entries.is_empty() {
         return Err(DataError::NoStudies(source.to_string()));
     }
@@ -82,10 +90,7 @@ pub fn describe(source: &VolumeSource) -> Result<VolumeDescription> {
     let has = |modality: Modality| entries.iter().filter(|entry| entry.present.contains(modality)).count();
     Ok(VolumeDescription {
         source: source.to_string(),
-        layout: match source {
-            VolumeSource::Brats(dir) => crate::data::brats::discover(dir)?.layout.to_string(),
-            VolumeSource::Phantom(_) => "generated heads".to_owned(),
-        },
+        layout,
         n: entries.len(),
         n_patients: entries.iter().map(|entry| entry.patient.as_str()).collect::<BTreeSet<_>>().len(),
         n_with_truth: by_scan.len(),

@@ -53,11 +53,7 @@ pub fn list(sources: &[VolumeSource]) -> Result<VolumeListing> {
     for (number, source) in sources.iter().enumerate() {
         match source {
             VolumeSource::Phantom(source) => {
-                for index in 0..source.n {
-                    let entry = Entry::phantom(number, *source, index);
-                    listing.notes.extend(entry.lacks());
-                    listing.entries.push(entry);
-                }
+                listing.entries.extend((0..source.n).map(|index| Entry::phantom(number, *source, index)));
             }
             VolumeSource::Brats(dir) => {
                 let found = brats::discover(dir)?;
@@ -97,7 +93,7 @@ impl Entry {
     }
 
     /// The sequences that are missing, in a sentence.
-    fn lacks(&self) -> Option<String> {
+    pub(super) fn lacks(&self) -> Option<String> {
         let missing = Modality::ALL.into_iter().filter(|modality| !self.present.contains(*modality));
         let missing: Vec<&str> = missing.map(Modality::label).collect();
         (!missing.is_empty()).then(|| format!("{}: there is no {}", self.name, missing.join(", no ")))
