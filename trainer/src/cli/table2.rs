@@ -1,0 +1,73 @@
+//! `cmim table2`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use toml::Value;
+use trainer::checkpoint::write_atomically;
+use trainer::config::SegmentationConfig;
+use trainer::data::VolumeSource;
+use trainer::suite::outlines::OutlineTable;
+use trainer::suite::{self, Suite, TABLE2};
+
+use super::print;
+use super::table1::{Lines, data_of, jobs};
+
+#[derive(Debug, Args)]
+pub(super) struct Table2Args {
+    /// Protocol, a TOML file; without one, table 2 on generated data.
+    protocol: Option<PathBuf>,
+    /// Folder for runs and results; what is there is not trained again.
+    #[arg(long)]
+    out: PathBuf,
+    /// Volumes, brats:DIR or phantom:brain, split 70/10/20 by patient for each seed. Replaces the protocol's; may be
+    /// repeated.
+    #[arg(long, value_name = "SOURCE")]
+    data: Vec<VolumeSource>,
+    /// How many seeds. Replaces the protocol's.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// Runs at a time; all cores are used in any case.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+/// Trains and evaluates every row over all seeds, and prints the table.
+pub(super) fn run(args: &Table2Args) -> anyhow::Result<()> {
+    let mut suite = match &args.protocol {
+        Some(path) => Suite::read::<SegmentationConfig>(path)?,
+        None => Suite::parse::<SegmentationConfig>("the default protocol", TABLE2)?,
+    };
+    if let Some(n) = args.seeds {
+        suite.seeds.n = n;
+    }
+    if !args.data.is_empty() {
+        replace_data(&mut suite, &args.data);
+    }
+    // The protocol may have become another one.
+    let suite = Suite::parse::<SegmentationConfig>("the protocol with --data", &toml::to_string(&suite)?)?;
+    let results = suite::run::<SegmentationConfig>(&suite, &args.out, jobs(args.jobs), &Lines)?;
+    let table = OutlineTable::new(&suite, &results, &super::train::command_line());
+    let (json, text) = (serde_json::to_string_pretty(&table)? + "\n", table.to_text());
+    let mut files = vec![("json", json), ("txt", text.clone()), ("svg", table.to_figure())];
+    if !table.subsets.is_empty() {
+        files.push(("subsets.svg", table.to_heat_map()));
+    }
+    for (ending, content) in files {
+        write_atomically(&args.out.join(format!("{}.{ending}", suite.name)), content.as_bytes())?;
+    }
+    print(&text).context("the table is in the folder all the same")
+}
+
+/// Other volumes in the protocol's place: each seed divides the patients anew.
+fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) {
+    let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    let data = data_of(suite);
+    data.insert("volumes".to_owned(), Value::Array(names.iter().cloned().map(Value::String).collect()));
+    data.remove("validation");
+    data.remove("test");
+    suite.split_by_seed = true;
+    // A title that spoke of other data would be wrong.
+    suite.title = format!("{}: enhancing tumour from one sequence alone", names.join(", "));
+}
