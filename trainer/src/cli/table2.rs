@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
+use shared::{Modality, ModalitySet};
 use toml::Value;
 use trainer::checkpoint::write_atomically;
 use trainer::config::SegmentationConfig;
 use trainer::data::VolumeSource;
 use trainer::suite::outlines::OutlineTable;
-use trainer::suite::{self, Suite, TABLE2};
+use trainer::suite::{self, Progress as _, Suite, TABLE2};
 
 use super::print;
 use super::table1::{Lines, data_of, jobs};
@@ -43,7 +44,7 @@ pub(super) fn run(args: &Table2Args) -> anyhow::Result<()> {
         suite.seeds.n = n;
     }
     if !args.data.is_empty() {
-        replace_data(&mut suite, &args.data);
+        replace_data(&mut suite, &args.data)?;
     }
     // The protocol may have become another one.
     let suite = Suite::parse::<SegmentationConfig>("the protocol with --data", &toml::to_string(&suite)?)?;
@@ -60,14 +61,33 @@ pub(super) fn run(args: &Table2Args) -> anyhow::Result<()> {
     print(&text).context("the table is in the folder all the same")
 }
 
-/// Other volumes in the protocol's place: each seed divides the patients anew.
-fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) {
+/// Other volumes in the protocol's place: each seed divides the patients anew, or takes another fold. Sequences that
+/// no scan has are left out.
+fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) -> anyhow::Result<()> {
+    let mut found = sources.iter().map(VolumeSource::sequences);
+    let first = found.next().context("no source")??;
+    let sequences = found
+        .try_fold(first, |all, of| -> anyhow::Result<_> { Ok(ModalitySet::new(all.iter().chain(of?.iter()))?) })?;
     let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
     let data = data_of(suite);
     data.insert("volumes".to_owned(), Value::Array(names.iter().cloned().map(Value::String).collect()));
+    let list = sequences.iter().map(|modality| Value::String(modality.name().to_owned())).collect();
+    data.insert("sequences".to_owned(), Value::Array(list));
     data.remove("validation");
     data.remove("test");
     suite.split_by_seed = true;
+    let rows = suite.rows.iter_mut().map(|row| &mut row.each);
+    let groups = suite.tuning.iter_mut().flat_map(|tuning| &mut tuning.groups).map(|group| &mut group.each);
+    for each in rows.chain(groups).filter(|each| !each.is_empty()) {
+        each.retain(|modality| sequences.contains(*modality));
+        if each.is_empty() {
+            bail!("a row or a group of the protocol is for sequences that no scan has; there are {sequences}");
+        }
+    }
+    for modality in Modality::ALL.into_iter().filter(|modality| !sequences.contains(*modality)) {
+        Lines.line(&format!("{modality} is left out: no scan has it"));
+    }
     // A title that spoke of other data would be wrong.
     suite.title = format!("{}: enhancing tumour from one sequence alone", names.join(", "));
+    Ok(())
 }

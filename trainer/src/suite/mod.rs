@@ -44,7 +44,7 @@ pub struct Suite {
     /// Rows whose difference is reported, the first minus the second.
     #[serde(default)]
     pub pairs: Vec<(String, String)>,
-    /// Whether each seed splits the studies anew, instead of drawing others.
+    /// Whether each seed divides the data anew, or takes another fold of them for test, instead of drawing others.
     #[serde(default)]
     pub split_by_seed: bool,
     /// The experiment all rows share: an [`Experiment`] in which `{seed}` stands for the seed and `{modality}` for the

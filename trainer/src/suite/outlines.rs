@@ -241,7 +241,10 @@ impl OutlineTable {
         });
         let any = rows.clone().filter(|row| row.each.is_empty());
         let one = rows.filter(|row| !row.each.is_empty());
-        let seeds = if suite.split_by_seed {
+        let has_folds = suite.config.get("data").and_then(|data| data.get("folds")).is_some();
+        let seeds = if suite.split_by_seed && has_folds {
+            "a seed tests another fold of the patients and redraws initialisation"
+        } else if suite.split_by_seed {
             "a seed divides the patients anew and redraws initialisation"
         } else {
             "a seed redraws training data and initialisation, the test scans are the same"

@@ -55,7 +55,11 @@ impl Experiment for SegmentationConfig {
     }
 
     fn split_by(&mut self, seed: u64) {
-        self.data.split_seed = seed;
+        match self.data.folds {
+            // Each patient is tested once, so the deal stays the same.
+            Some(_) => self.data.fold = seed as usize,
+            None => self.data.split_seed = seed,
+        }
     }
 
     fn taught_by(&mut self, teacher: PathBuf) {
