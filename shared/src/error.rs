@@ -246,6 +246,29 @@ pub enum Error {
         /// Name of the file.
         file: String,
     },
+    /// Volumes of one examination that do not lie on the same voxels.
+    #[error(
+        "{first} has {first_size} voxels and {second} has {second_size}: they are not of one examination, or one was \
+         resampled; give files of one size"
+    )]
+    VolumeSizes {
+        /// Name of one file.
+        first: String,
+        /// Its voxels along its axes.
+        first_size: String,
+        /// Name of the other file.
+        second: String,
+        /// Its voxels along its axes.
+        second_size: String,
+    },
+    /// A model that cannot answer from the MRI sequences that are there.
+    #[error("the model needs {needed}, {given} is given: give what it needs, or take a model for what is there")]
+    SequencesNeeded {
+        /// What the model reads.
+        needed: String,
+        /// What is there.
+        given: String,
+    },
     /// The machine has no memory left for what is asked.
     #[error("out of memory: {bytes} bytes more are needed; close other programs or pages, or take a smaller model")]
     OutOfMemory {

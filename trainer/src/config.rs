@@ -233,6 +233,7 @@ impl TrainingConfig {
 
     /// What a run saved under `saved` has to have to go on as this one: how long to train may change, since the epochs so
     /// far stay what they are; but not where the rate depends on it.
+    #[must_use]
     pub fn continuing(&self, saved: &Self) -> Self {
         let max_epochs = match self.schedule {
             Schedule::Constant => self.max_epochs,

@@ -1,7 +1,7 @@
 //! Training and evaluation of cross-modal models; the program `cmim` is a thin command line over this library.
 //!
 //! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model with [`optim`] and
-//! [`checkpoint`]; [`evaluate`] measures it; [`export`] packs it for the page.
+//! [`checkpoint`]; [`evaluate`] measures it; [`outliner`] runs a segmenter on all cores; [`export`] packs it for the page.
 
 pub mod allocator;
 pub mod checkpoint;
@@ -15,6 +15,7 @@ pub mod figure;
 pub mod glove;
 pub mod model_dir;
 pub mod optim;
+pub mod outliner;
 pub mod statistics;
 pub mod suite;
 pub mod tensorboard;

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use shared::infer::XrayClassifier;
+use serde_json::Value;
+use shared::infer::{SegmenterPlan, XrayClassifier};
 use shared::io::card::WeightsFile;
 use shared::io::weights::sha256_hex;
 use shared::io::{Encoding, ModelCard, SegmenterCard, Weights};
 
 use crate::checkpoint::write_atomically;
 use crate::data::Split;
+use crate::data::volumes::ScanParts;
 use crate::error::{Error, Result};
 
 /// Name of the model card.
@@ -42,19 +44,9 @@ impl ModelDir {
     ///
     /// [`Error::File`] for a missing file, else the errors of the card, the hash and the weights.
     pub fn read(path: &Path) -> Result<Self> {
-        let read = |name: &str| {
-            let file = path.join(name);
-            std::fs::read(&file).map_err(Error::file(&file, "cannot read the model")).map(|bytes| (file, bytes))
-        };
-        let (file, json) = read(CARD)?;
-        let card = ModelCard::from_json(&file.display().to_string(), &json)?;
-        let (file, bytes) = read(&card.weights.file)?;
-        let file = file.display().to_string();
-        let found = sha256_hex(&bytes);
-        if found != card.weights.sha256 {
-            return Err(shared::Error::WeightsHash { file, expected: card.weights.sha256, found }.into());
-        }
-        let weights = Weights::from_safetensors(&file, &bytes)?;
+        let (file, json) = read_file(path, CARD)?;
+        let card = ModelCard::from_json(&file, &json)?;
+        let weights = read_weights(path, &card.weights)?;
         Ok(Self { path: path.to_owned(), card, weights })
     }
 
@@ -66,6 +58,70 @@ impl ModelDir {
     pub fn classifier(&self) -> Result<XrayClassifier> {
         Ok(XrayClassifier::new(self.card.clone(), &self.weights)?)
     }
+}
+
+/// A trained network that outlines tumours in MRI, as it lies in its folder.
+pub struct SegmenterDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// What the model is.
+    pub card: SegmenterCard,
+    /// Its weights, expanded to 32 bits.
+    pub weights: Weights,
+}
+
+impl SegmenterDir {
+    /// Reads card and weights, and holds the one against the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelDir::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let (file, json) = read_file(path, CARD)?;
+        let card = SegmenterCard::from_json(&file, &json)?;
+        let weights = read_weights(path, &card.weights)?;
+        Ok(Self { path: path.to_owned(), card, weights })
+    }
+
+    /// The network, ready to answer.
+    ///
+    /// # Errors
+    ///
+    /// If the weights do not fit the card.
+    pub fn plan(&self) -> Result<SegmenterPlan> {
+        Ok(SegmenterPlan::new(&self.card.architecture, self.card.grid, &self.weights)?)
+    }
+}
+
+/// Whether a folder holds a network that outlines tumours in MRI, by its card; a card that cannot be read is none.
+pub fn is_segmenter(dir: &Path) -> bool {
+    let card = std::fs::read(dir.join(CARD)).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    card.is_some_and(|card| card["architecture"]["network"].is_string())
+}
+
+fn read_file(dir: &Path, name: &str) -> Result<(String, Vec<u8>)> {
+    let file = dir.join(name);
+    let bytes = std::fs::read(&file).map_err(Error::file(&file, "cannot read the model"))?;
+    Ok((file.display().to_string(), bytes))
+}
+
+fn read_weights(dir: &Path, expected: &WeightsFile) -> Result<Weights> {
+    let (file, bytes) = read_file(dir, &expected.file)?;
+    let found = sha256_hex(&bytes);
+    if found != expected.sha256 {
+        return Err(shared::Error::WeightsHash { file, expected: expected.sha256.clone(), found }.into());
+    }
+    Ok(Weights::from_safetensors(&file, &bytes)?)
+}
+
+/// The parts of the scans that the segmenter of a folder was trained with; `None` if the folder has no split.
+///
+/// # Errors
+///
+/// If the table cannot be read or breaks its rules.
+pub fn read_scan_parts(dir: &Path) -> Result<Option<ScanParts>> {
+    let path = dir.join(SPLIT);
+    Ok(if path.is_file() { Some(ScanParts::read(&path)?) } else { None })
 }
 
 /// The split that the model of a folder was trained with; `None` if the folder has none.

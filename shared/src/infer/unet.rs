@@ -1,5 +1,7 @@
 //! A U-Net compiled from its weights.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::infer::program::{Image, Program, Runner, check_finite};
 use crate::infer::tensors::{Halves, conv_tensors, fold_batch_norm, tensor};
@@ -54,8 +56,7 @@ impl UNetPlan {
     pub fn with_simd(simd: Simd, config: &UNetConfig, height: usize, width: usize, weights: &Weights) -> Result<Self> {
         config.check()?;
         config.check_size(height, width)?;
-        let mut compiler =
-            Compiler { simd, widths: &config.widths, size: [height, width], weights, program: Program::new(simd) };
+        let mut compiler = Compiler::new(simd, &config.widths, [height, width], weights);
         let input = compiler.input(config.in_channels)?;
         let bottom = compiler.down(input)?;
         let top = compiler.up(bottom)?;
@@ -87,16 +88,19 @@ fn square(in_channels: usize, out_channels: usize) -> ConvShape {
 }
 
 /// Lowers the network step by step.
-struct Compiler<'a> {
+pub(super) struct Compiler<'a> {
     simd: Simd,
     widths: &'a [usize],
     /// Height and width of the input.
     size: [usize; 2],
     weights: &'a Weights,
-    program: Program,
+    pub(super) program: Program,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    pub(super) fn new(simd: Simd, widths: &'a [usize], size: [usize; 2], weights: &'a Weights) -> Self {
+        Self { simd, widths, size, weights, program: Program::new(simd) }
+    }
     /// Height and width at a level.
     fn size(&self, level: usize) -> [usize; 2] {
         self.size.map(|size| size >> level)
@@ -109,7 +113,7 @@ impl Compiler<'_> {
         Ok(Image { place, layout: self.program.layout([height, width], reader.in_channels, border)? })
     }
 
-    fn input(&self, in_channels: usize) -> Result<Image> {
+    pub(super) fn input(&self, in_channels: usize) -> Result<Image> {
         let [height, width] = self.size;
         let shape = square(in_channels, self.widths[0]);
         let algorithm = shape.algorithm(height, width);
@@ -128,6 +132,12 @@ impl Compiler<'_> {
         self.image(BESIDE + level, level, square(self.halves(level).total(), self.widths[level]))
     }
 
+    /// Where the skip of a level lies, beside the upsampled image.
+    fn skip(&self, level: usize) -> Result<Image> {
+        let beside = self.beside(level)?;
+        Ok(Image { layout: beside.layout.part(self.halves(level).second, self.widths[level])?, ..beside })
+    }
+
     /// The contracting path: what the bottleneck gives.
     fn down(&mut self, mut x: Image) -> Result<Image> {
         for (level, &width) in self.widths.iter().enumerate() {
@@ -138,8 +148,7 @@ impl Compiler<'_> {
                 self.double_conv(&name, level, [x, out], None)?;
                 return Ok(out);
             }
-            let beside = self.beside(level)?;
-            let skip = Image { layout: beside.layout.part(self.halves(level).second, width)?, ..beside };
+            let skip = self.skip(level)?;
             self.double_conv(&name, level, [x, skip], None)?;
             x = self.image(OUTER, level + 1, square(width, self.widths[level + 1]))?;
             self.program.max_pool(POOL, [skip, x]);
@@ -147,8 +156,40 @@ impl Compiler<'_> {
         Ok(x)
     }
 
+    /// Of one of several contracting paths, whose tensors' names begin with a prefix: the steps of each level, after which
+    /// its map lies in [`Self::map`].
+    pub(super) fn encoder(&mut self, prefix: &str, mut x: Image) -> Result<Vec<Range<usize>>> {
+        let mut levels = Vec::with_capacity(self.widths.len());
+        for level in 0..self.widths.len() {
+            let begin = self.program.len();
+            let map = self.map(level)?;
+            if level > 0 {
+                let finer = self.map(level - 1)?;
+                x = self.image(OUTER, level, square(self.widths[level - 1], self.widths[level]))?;
+                self.program.max_pool(POOL, [finer, x]);
+            }
+            self.double_conv(&format!("{prefix}.down.{level}"), level, [x, map], None)?;
+            levels.push(begin..self.program.len());
+        }
+        Ok(levels)
+    }
+
+    /// What one of several contracting paths gives at a level; the next level's map takes its place.
+    pub(super) fn map(&self, level: usize) -> Result<Image> {
+        let layout = self.program.layout(self.size(level), self.widths[level], Border::default())?;
+        Ok(Image { place: BESIDE + self.widths.len(), layout })
+    }
+
+    /// Where the expanding path reads what several contracting paths give at a level.
+    pub(super) fn mean(&self, level: usize) -> Result<Image> {
+        if level + 1 < self.widths.len() {
+            return self.skip(level);
+        }
+        Ok(Image { place: BESIDE + level, ..self.map(level)? })
+    }
+
     /// The expanding path: what the finest level gives.
-    fn up(&mut self, mut x: Image) -> Result<Image> {
+    pub(super) fn up(&mut self, mut x: Image) -> Result<Image> {
         for (i, level) in (0..self.widths.len() - 1).rev().enumerate() {
             let name = format!("up.{i}");
             let (below, width) = (self.widths[level + 1], self.widths[level]);
@@ -182,7 +223,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn head(&mut self, x: Image, n_classes: usize) -> Result<Image> {
+    pub(super) fn head(&mut self, x: Image, n_classes: usize) -> Result<Image> {
         let in_channels = x.layout.channels;
         let shape = ConvShape { in_channels, out_channels: n_classes, kernel: 1, stride: 1, padding: 0 };
         let out = Image { place: INNER, layout: self.program.layout(self.size, n_classes, Border::default())? };

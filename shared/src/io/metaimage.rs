@@ -316,14 +316,36 @@ fn excerpt(text: &str) -> String {
 ///
 /// [`Error::Shape`] if the voxels do not fit the geometry.
 pub fn write_metaimage(volume: &Volume, compression: Compression) -> Result<Vec<u8>> {
-    let geometry = &volume.geometry;
+    let plain = volume.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
+    write(&volume.geometry, volume.voxels.len(), "MET_FLOAT", plain, compression)
+}
+
+/// The bytes of a compressed `.mha` file with these labels, 8 bits a voxel.
+///
+/// # Shapes
+///
+/// - `labels`: `[z, y, x]` of the geometry
+///
+/// # Errors
+///
+/// [`Error::Shape`] if there are not as many labels as voxels.
+pub fn write_mask(geometry: &Geometry, labels: &[u8]) -> Result<Vec<u8>> {
+    write(geometry, labels.len(), "MET_UCHAR", labels.to_vec(), Compression::Zlib)
+}
+
+/// A file of `n_given` voxels of a type.
+fn write(
+    geometry: &Geometry,
+    n_given: usize,
+    element: &str,
+    plain: Vec<u8>,
+    compression: Compression,
+) -> Result<Vec<u8>> {
     let [x, y, z] = geometry.size;
-    if volume.voxels.is_empty() || volume.voxels.len() != geometry.n_voxels() {
+    if n_given == 0 || n_given != geometry.n_voxels() {
         let expected = format!("{x} x {y} x {z}, at least one");
-        let found = volume.voxels.len().to_string();
-        return Err(Error::Shape { what: "voxels of a MetaImage file", expected, found });
+        return Err(Error::Shape { what: "voxels of a MetaImage file", expected, found: n_given.to_string() });
     }
-    let plain = volume.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect::<Vec<u8>>();
     let (data, compression_lines) = match compression {
         Compression::Plain => (plain, "CompressedData = False\n".to_owned()),
         Compression::Zlib => {
@@ -347,7 +369,7 @@ pub fn write_metaimage(volume: &Volume, compression: Compression) -> Result<Vec<
     let header = format!(
         "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n{compression_lines}\
          TransformMatrix = {}\nOffset = {}\nCenterOfRotation = 0 0 0\nAnatomicalOrientation = {}\n\
-         ElementSpacing = {}\nDimSize = {x} {y} {z}\nElementType = MET_FLOAT\nElementDataFile = {LOCAL}\n",
+         ElementSpacing = {}\nDimSize = {x} {y} {z}\nElementType = {element}\nElementDataFile = {LOCAL}\n",
         words(&axes),
         words(&turned(3)),
         anatomical_orientation(geometry),

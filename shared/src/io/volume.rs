@@ -28,6 +28,12 @@ impl Geometry {
         std::array::from_fn(|axis| self.column(axis).iter().map(|v| v * v).sum::<f64>().sqrt())
     }
 
+    /// Volume of a voxel in ml, also where the axes are not at right angles.
+    pub fn voxel_ml(&self) -> f64 {
+        let [a, b, c] = std::array::from_fn(|axis| self.column(axis));
+        determinant(a, b, c).abs() / 1000.0
+    }
+
     /// How the axes lie in the patient.
     pub fn orientation(&self) -> Orientation {
         let spacing = self.spacing_mm();
@@ -76,10 +82,13 @@ impl Geometry {
     pub(crate) fn is_invertible(&self) -> bool {
         let spacing = self.spacing_mm();
         let [a, b, c] = std::array::from_fn(|axis| self.column(axis).map(|v| v / spacing[axis]));
-        let determinant = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
-            + a[2] * (b[0] * c[1] - b[1] * c[0]);
-        self.world_from_voxel.iter().flatten().all(|v| v.is_finite()) && determinant.abs() > 1e-6
+        self.world_from_voxel.iter().flatten().all(|v| v.is_finite()) && determinant(a, b, c).abs() > 1e-6
     }
+}
+
+/// Volume of the body that three steps span; negative for a left-handed one.
+fn determinant(a: [f64; 3], b: [f64; 3], c: [f64; 3]) -> f64 {
+    a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
 }
 
 /// Which axis of the file, in which direction, is nearest to each of right, anterior and superior.
@@ -272,6 +281,7 @@ mod tests {
         let file = geometry([2, 3, 4], [-2, 3, -1]);
         assert_eq!(file.orientation().letters(), "PSL");
         assert_eq!(file.spacing_mm(), [1.0, 2.0, 3.0]);
+        assert!((file.voxel_ml() - 0.006).abs() < 1e-15);
         assert_eq!((file.canonical().size, file.canonical().spacing_mm()), ([4, 2, 3], [3.0, 1.0, 2.0]));
     }
 

@@ -33,7 +33,7 @@ pub use conv_transpose::ConvTranspose2d;
 pub use gemm::{Activation, Base, PackedMatrix, gemm};
 pub use lanes::Simd;
 pub use layout::{Border, Layout};
-pub use moments::{Nth, pool_into_moments};
+pub use moments::{Nth, add_into_mean, pool_into_moments};
 pub use peak::multiply_add_in_registers;
 pub use pool::{PoolShape, global_average_pool, max_pool};
 pub use winograd::Tile;

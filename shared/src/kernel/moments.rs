@@ -81,6 +81,58 @@ impl Kernel<f32> for PoolIntoMoments<'_> {
     }
 }
 
+/// Takes an image into the mean of several, of which those before it are in there already.
+///
+/// Only after the last image it is the mean of all.
+///
+/// # Shapes
+///
+/// - `from`: `[H, W, C]`
+/// - `to`: `[H, W, C]`; its border is left as it is
+///
+/// # Panics
+///
+/// If the layouts do not go together or do not fit the instructions, or a slice is shorter than its layout.
+pub fn add_into_mean(simd: Simd, nth: Nth, from: (&Layout, &[f32]), to: (&Layout, &mut [f32])) {
+    let sizes = [from.0, to.0].map(|layout| (layout.height, layout.width, layout.channels));
+    assert!(
+        sizes[0] == sizes[1]
+            && from.0.holds_vectors(simd.lanes())
+            && to.0.holds_vectors(simd.lanes())
+            && (1..=nth.of).contains(&nth.nth),
+        "layouts do not fit"
+    );
+    simd.run(AddIntoMean { nth, from, to });
+}
+
+struct AddIntoMean<'a> {
+    nth: Nth,
+    from: (&'a Layout, &'a [f32]),
+    to: (&'a Layout, &'a mut [f32]),
+}
+
+impl Kernel<f32> for AddIntoMean<'_> {
+    #[inline(always)]
+    fn compute<L: Lanes<Scalar = f32>>(self, lanes: L) {
+        let ((from, image), (to, mean)) = (self.from, self.to);
+        let share = lanes.splat(1.0 / self.nth.of as f32);
+        for y in 0..from.height {
+            for x in 0..from.width {
+                let (from_at, to_at) = (from.at(y, x), to.at(y, x));
+                for channel in (0..from.padded_channels(L::LEN)).step_by(L::LEN) {
+                    let value = lanes.load(&image[from_at + channel..]);
+                    let sum = if self.nth.nth == 1 {
+                        lanes.mul(value, share)
+                    } else {
+                        lanes.mul_add(value, share, lanes.load(&mean[to_at + channel..]))
+                    };
+                    lanes.store(&mut mean[to_at + channel..], sum);
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::layout::Border;
@@ -120,6 +172,33 @@ mod tests {
                     part.copy_planes(&moments, &mut found);
                     assert_close(&found, &expected.data, 1e-5, &format!("{simd:?} {channels} {of}"));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_mean_forgets_what_was_there_before() {
+        for (channels, height, width, of) in [(5, 4, 7, 1), (16, 3, 3, 3), (1, 2, 1, 4)] {
+            let len = channels * height * width;
+            let images: Vec<Vec<f32>> = (0..of).map(|i| uniform(i as u64, len)).collect();
+            let mean = |at: usize| images.iter().map(|image| f64::from(image[at])).sum::<f64>() / of as f64;
+            let expected: Vec<f64> = (0..len).map(mean).collect();
+            for simd in Simd::available() {
+                let from = Layout::new(height, width, channels, simd.lanes(), Border::default()).expect("input");
+                let room = from.padded_channels(simd.lanes());
+                let border = Border { before: 1, after: 1 };
+                let whole = Layout::new(height, width, room + channels, simd.lanes(), border).expect("output");
+                let part = whole.part(room, channels).expect("is there");
+                let mut means = vec![f32::NAN; whole.len()];
+                let mut image = vec![0.0; from.len()];
+                for (i, planes) in images.iter().enumerate() {
+                    from.fill_from_planes(&mut image, planes);
+                    add_into_mean(simd, Nth { nth: i + 1, of }, (&from, &image), (&part, &mut means));
+                }
+                let mut found = vec![0.0; len];
+                part.copy_planes(&means, &mut found);
+                assert_close(&found, &expected, 1e-6, &format!("{simd:?} {channels} {of}"));
+                assert!(means[whole.at(0, 0)].is_nan(), "{simd:?}: the other channels are not touched");
             }
         }
     }

@@ -124,7 +124,7 @@ fn squared_distances(mask: &[bool], size: [usize; 3], spacing_mm: [f64; 3]) -> V
                 *value = squares[first + i * stride];
             }
             lower_envelope(&line[..n], mm, &mut vertices, &mut starts, |i, square| {
-                squares[first + i * stride] = square
+                squares[first + i * stride] = square;
             });
         }
     }

@@ -69,6 +69,28 @@ impl SegmenterConfig {
         }
     }
 
+    /// The sequences that it answers from, in words.
+    pub fn needs(&self) -> String {
+        match self {
+            Self::Unet { inputs, .. } => inputs.to_string(),
+            Self::Hemis(_) | Self::FusionUnet { .. } => "at least one sequence".to_owned(),
+            Self::Mean { inputs, .. } | Self::Mlp { inputs, .. } if inputs.len() == 1 => inputs.to_string(),
+            Self::Mean { inputs, .. } | Self::Mlp { inputs, .. } => format!("at least one of {inputs}"),
+        }
+    }
+
+    /// What of the sequences that are there it uses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SequencesNeeded`] if it cannot answer from them.
+    pub fn require(&self, present: Option<ModalitySet>) -> Result<ModalitySet> {
+        present.and_then(|present| self.used(present)).ok_or_else(|| Error::SequencesNeeded {
+            needed: self.needs(),
+            given: present.map_or_else(|| "none".to_owned(), |present| present.to_string()),
+        })
+    }
+
     /// What a slice's sides must be multiples of.
     pub fn size_multiple(&self) -> usize {
         match self {
@@ -182,7 +204,12 @@ impl Segmenter {
                 let filled = slices.clone().map(|slice| Some(slice.unwrap_or_else(|| blank.clone())));
                 of_unet(unet, &stack(&filled, *inputs)?)
             }
-            Self::Mlp(inputs, unet, mlps) => of_unet(unet, &stack(&guess(slices, mlps)?, *inputs)?),
+            Self::Mlp(inputs, unet, mlps) => {
+                // Only the networks of these sequences were trained.
+                let known = Modality::ALL
+                    .map(|modality| if inputs.contains(modality) { slices[modality.index()].clone() } else { None });
+                of_unet(unet, &stack(&guess(&known, mlps)?, *inputs)?)
+            }
         }
     }
 }

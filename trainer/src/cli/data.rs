@@ -14,7 +14,8 @@ use super::print;
 
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
-    /// A source, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray; or its kind and its folder as two words.
+    /// A source, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray, for MRI brats:DIR or phantom:brain; or its kind and
+    /// its folder as two words.
     #[arg(required = true, num_args = 1..=2, value_names = ["SOURCE", "DIR"])]
     source: Vec<String>,
     /// Seed of the split by patient.
@@ -51,11 +52,15 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
 
 /// Prints what a source of MRI volumes holds.
 fn volumes(args: &DataArgs, source: &VolumeSource) -> anyhow::Result<()> {
+    if args.split_out.is_some() {
+        bail!("--split-out is for x-rays: `cmim train` leaves the split of MRI scans in its folder");
+    }
     if let Some(path) = &args.sheet {
         let VolumeSource::Phantom(source) = source else { bail!("--sheet is for generated data: phantom:brain") };
         brain_sheet(source, path)?;
     }
-    Ok(())
+    let description = trainer::data::volumes::describe::describe(source)?;
+    print(&if args.json { serde_json::to_string(&description)? } else { description.to_text() })
 }
 
 /// Rows of a page of heads, pixels of each picture, and sequences beside the truth.

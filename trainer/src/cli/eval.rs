@@ -5,34 +5,41 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use shared::ModalitySet;
 use shared::metric::Interval;
 use trainer::data::{ImageSource, Part, Split, Study, union};
 use trainer::evaluate::{EvaluationReport, Scored, score};
-use trainer::model_dir::{CARD, ModelDir, is_whole_only, read_split};
+use trainer::model_dir::{CARD, ModelDir, is_segmenter, is_whole_only, read_split};
 use trainer::train::WholeModel;
 
 use super::print;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// Labelled images, such as nih:DIR, openi:DIR or phantom:xray; may be repeated.
+    /// Labelled images, such as nih:DIR, openi:DIR or phantom:xray; for MRI brats:DIR or phantom:brain. May be repeated.
     #[arg(long, value_name = "SOURCE", required = true)]
-    data: Vec<ImageSource>,
+    pub(super) data: Vec<String>,
     /// Folder of the model.
     #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// Only this part of the split the model was trained with.
     #[arg(long)]
-    part: Option<PartArg>,
-    /// Findings with fewer images do not enter the macro average.
-    #[arg(long, default_value_t = 1)]
-    min_positives: usize,
-    /// Answer from each image and its own report, for methods that can.
+    pub(super) part: Option<PartArg>,
+    /// X-rays: findings with fewer images do not enter the macro average [default: 1].
     #[arg(long)]
-    with_reports: bool,
+    pub(super) min_positives: Option<usize>,
+    /// X-rays: answer from each image and its own report, for methods that can.
+    #[arg(long)]
+    pub(super) with_reports: bool,
+    /// MRI: the sequences that are given, such as flair or flair+t1c; without it, every set that the model answers from.
+    #[arg(long, value_name = "SEQUENCES")]
+    pub(super) modality: Option<ModalitySet>,
+    /// MRI: print every scan.
+    #[arg(long)]
+    pub(super) each: bool,
     /// Print one JSON object.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,9 +49,26 @@ pub(super) enum PartArg {
     Test,
 }
 
+impl From<PartArg> for Part {
+    fn from(part: PartArg) -> Self {
+        match part {
+            PartArg::Train => Self::Train,
+            PartArg::Validation => Self::Validation,
+            PartArg::Test => Self::Test,
+        }
+    }
+}
+
 /// Measures a model.
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
-    let studies = union(&args.data)?.studies;
+    if is_segmenter(&args.model) {
+        return super::outlines::run(args);
+    }
+    if args.modality.is_some() || args.each {
+        bail!("{}: this is no model that outlines tumours: --modality and --each are for MRI", args.model.display());
+    }
+    let sources = args.data.iter().map(|source| source.parse()).collect::<Result<Vec<ImageSource>, _>>()?;
+    let studies = union(&sources)?.studies;
     let split = read_split(&args.model)?;
     let mut chosen = chosen(&studies, split.as_ref(), args.part, &args.model)?;
     if let Some(split) = split.filter(|_| args.part.is_none()) {
@@ -62,7 +86,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         }
     }
     let scored = Scored::new(scores(&args.model, &chosen, args.with_reports)?, &chosen);
-    let mut report = EvaluationReport::new(&scored, args.min_positives);
+    let mut report = EvaluationReport::new(&scored, args.min_positives.unwrap_or(1));
     if !args.with_reports && args.model.join(CARD).is_file() {
         report = report.with_card(&scored, &ModelDir::read(&args.model)?.card);
     }
@@ -117,12 +141,7 @@ pub(super) fn chosen<'a>(
     part: Option<PartArg>,
     model: &Path,
 ) -> anyhow::Result<Vec<&'a Study>> {
-    let part = part.map(|part| match part {
-        PartArg::Train => Part::Train,
-        PartArg::Validation => Part::Validation,
-        PartArg::Test => Part::Test,
-    });
-    let mut chosen: Vec<&Study> = match (part, split) {
+    let mut chosen: Vec<&Study> = match (part.map(Part::from), split) {
         (None, _) => studies.iter().collect(),
         (Some(part), Some(split)) => split.indices(studies, part)?.into_iter().map(|i| &studies[i]).collect(),
         (Some(_), None) => bail!("{}: there is no split.csv, so --part has nothing to choose by", model.display()),

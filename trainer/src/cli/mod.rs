@@ -5,7 +5,9 @@ mod data;
 mod eval;
 mod export;
 mod glove;
+mod outlines;
 mod predict;
+mod segment;
 mod table1;
 mod table2;
 mod train;
@@ -27,10 +29,12 @@ pub(crate) struct Cli {
 enum Command {
     /// Train a model; leaves model.safetensors, model.json and metrics.jsonl in the folder.
     Train(train::TrainArgs),
-    /// Measure a model on labelled images.
+    /// Measure a model on labelled images, or a segmenter on outlined MRI volumes.
     Eval(eval::EvalArgs),
     /// Score images.
     Predict(predict::PredictArgs),
+    /// Outline the enhancing tumour in MRI volumes.
+    Segment(segment::SegmentArgs),
     /// Pack a model for the page, with compressed weights.
     Export(export::ExportArgs),
     /// Compare two models on the same images.
@@ -51,6 +55,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Segment(args) => segment::run(args),
         Command::Export(args) => export::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),

@@ -1,6 +1,7 @@
 //! Which edition of BRATS a folder holds, and the files of each scan. Nothing here opens a volume.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::decathlon;
@@ -73,6 +74,18 @@ impl Layout {
             Self::Brats2015 | Self::Brats2017 | Self::Prepared => 4,
             Self::Brats2023 | Self::Decathlon => 3,
         }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Brats2015 => "BRATS of 2015",
+            Self::Brats2017 => "BRATS of 2017 to 2021",
+            Self::Brats2023 => "BRATS of 2023",
+            Self::Decathlon => "Task 1 of the Medical Segmentation Decathlon",
+            Self::Prepared => "BRATS of 2015, prepared",
+        })
     }
 }
 

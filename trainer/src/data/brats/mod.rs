@@ -6,4 +6,4 @@ mod names;
 mod read;
 
 pub use layout::{Layout, Listing, SEQUENCES, Scan, VolumeFile, discover};
-pub use read::{read, read_file};
+pub use read::{read, read_file, read_truth};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use shared::Modality;
-use shared::io::{Volume, metaimage, nifti, read_volume};
+use shared::io::{Geometry, Volume, metaimage, nifti, read_volume};
 
 use super::{Scan, VolumeFile};
 use crate::data::volumes::RawScan;
@@ -39,6 +39,24 @@ pub fn read(scan: &Scan) -> Result<RawScan> {
         }
     };
     Ok(RawScan { name: scan.name.clone(), patient: scan.patient.clone(), sequences, truth })
+}
+
+/// Reads the truth of a scan alone: its voxels, and whether each is enhancing tumour. Of a scan that nobody outlined the
+/// first sequence is read, for its voxels.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_truth(scan: &Scan) -> Result<(Geometry, Option<Vec<bool>>)> {
+    let mut files = BTreeMap::new();
+    if let Some(file) = &scan.truth {
+        let truth = canonical(file, &mut files)?;
+        return Ok((truth.geometry, Some(enhancing(scan, &file.path, &truth)?)));
+    }
+    match scan.sequences.iter().flatten().next() {
+        Some(file) => Ok((canonical(file, &mut files)?.geometry, None)),
+        None => Err(DataError::Scan { scan: scan.name.clone(), reason: "there is none of its sequences".to_owned() }),
+    }
 }
 
 /// Reads the volumes of a file: of a `.mhd` with its data beside it, of a 4-D file all.
@@ -117,7 +135,6 @@ fn enhancing(scan: &Scan, path: &Path, truth: &Volume) -> Result<Vec<bool>> {
 
 #[cfg(test)]
 mod tests {
-    use shared::io::Geometry;
     use shared::io::nifti::write_nifti;
 
     use super::*;

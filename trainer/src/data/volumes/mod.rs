@@ -1,6 +1,8 @@
 //! MRI volumes as slices on a network's grid, each decompressed and prepared once, in a temporary file.
 
 pub mod augment;
+pub mod describe;
+pub mod listing;
 pub mod split;
 
 use std::ops::Range;
@@ -11,13 +13,13 @@ use shared::io::{Geometry, Volume};
 use shared::prep::volume::{Grid, normalize};
 use shared::{Modality, ModalitySet};
 
-use super::phantom::brain;
-use super::source::{BrainSource, VolumeSource};
+use super::source::VolumeSource;
 use super::store::Store;
 use super::{DataError, Result};
 
 pub use augment::SliceAugment;
-pub use split::{Division, split};
+pub use listing::{Entry, VolumeListing, list};
+pub use split::{Division, ScanParts, split};
 
 /// One scan of a patient, raw: what a source gives.
 #[derive(Debug, Clone)]
@@ -85,12 +87,6 @@ pub struct VolumeSet {
     store: Store,
 }
 
-/// A scan that can be read.
-enum Entry {
-    Phantom(BrainSource, usize),
-    Brats(super::brats::Scan),
-}
-
 impl VolumeSet {
     /// Reads and prepares every volume, on all cores. Takes 9 bytes of disk a pixel, and little memory.
     ///
@@ -99,19 +95,19 @@ impl VolumeSet {
     /// [`DataError`]: an unreadable file, volumes of one scan that do not fit each other, no source.
     pub fn load(sources: &[VolumeSource], grid: Grid) -> Result<Self> {
         grid.check()?;
-        let (entries, notes) = entries(sources)?;
+        let VolumeListing { entries, notes } = list(sources)?;
         let area = grid.area();
         let store = Store::new((2 * Modality::COUNT + 1) * area)?;
         let prepared = entries
             .par_iter()
-            .map(|(source, entry)| {
+            .map(|entry| {
                 let scan = entry.read()?;
                 let slices = prepare(&scan, grid)?;
                 let present = scan.sequences.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
                 let present = ModalitySet::new(present.map(|(_, modality)| modality))?;
                 let geometry = scan.sequences.iter().flatten().next().map(|volume| volume.geometry);
                 let geometry = geometry.ok_or_else(|| DataError::NoStudies(scan.name.clone()))?;
-                Ok((*source, scan.name, scan.patient, present, scan.truth.is_some(), geometry, slices))
+                Ok((entry.source, scan.name, scan.patient, present, scan.truth.is_some(), geometry, slices))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut set = Self { scans: Vec::new(), slices: Vec::new(), notes, grid, store };
@@ -149,45 +145,6 @@ impl VolumeSet {
         let mm = self.grid.pixel_mm;
         let depth = scan.geometry.spacing_mm()[2];
         (mm * mm * depth / 1000.0, [mm, mm, depth])
-    }
-}
-
-fn entries(sources: &[VolumeSource]) -> Result<(Vec<(usize, Entry)>, Vec<String>)> {
-    if sources.is_empty() {
-        return Err(DataError::NoSources);
-    }
-    let (mut all, mut notes) = (Vec::new(), Vec::new());
-    for (number, source) in sources.iter().enumerate() {
-        match source {
-            VolumeSource::Phantom(source) => {
-                all.extend((0..source.n).map(|index| (number, Entry::Phantom(*source, index))));
-            }
-            VolumeSource::Brats(dir) => {
-                let listing = super::brats::discover(dir)?;
-                notes.extend(listing.notes);
-                all.extend(listing.scans.into_iter().map(|scan| (number, Entry::Brats(scan))));
-            }
-        }
-    }
-    Ok((all, notes))
-}
-
-impl Entry {
-    fn read(&self) -> Result<RawScan> {
-        match self {
-            Self::Phantom(source, index) => {
-                let head = brain::patient(source, *index);
-                let name = format!("phantom-brain-{}-{index:06}", source.seed);
-                let present = brain::present(source, *index);
-                let mut sequences = head.sequences.map(Some);
-                for modality in Modality::ALL.into_iter().filter(|modality| !present.contains(*modality)) {
-                    sequences[modality.index()] = None;
-                }
-                let truth = Some(head.truth.iter().map(|&label| label == brain::ENHANCING).collect());
-                Ok(RawScan { patient: name.clone(), name, sequences, truth })
-            }
-            Self::Brats(scan) => super::brats::read(scan),
-        }
     }
 }
 
@@ -246,6 +203,8 @@ fn prepare(scan: &RawScan, grid: Grid) -> Result<Vec<(usize, usize, Vec<u8>)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::phantom::brain;
+    use crate::data::source::BrainSource;
 
     #[test]
     fn generated_heads_become_slices() {

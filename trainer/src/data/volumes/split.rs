@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::data::table::Table;
 use crate::data::{DataError, Part, Result};
 
 /// How patients are divided.
@@ -64,6 +66,41 @@ pub fn to_csv<'a>(scans: impl Iterator<Item = (&'a str, &'a str, Part)>) -> Stri
     csv
 }
 
+/// The part of each scan, as [`to_csv`] wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanParts {
+    by_scan: BTreeMap<String, Part>,
+}
+
+impl ScanParts {
+    /// Reads the table `scan,patient,part`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] with file and line: a missing column, an unknown part, a scan that is there twice.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(DataError::read(path))?;
+        let mut by_scan = BTreeMap::new();
+        for (line, [scan, _, part]) in Table::parse(&file, &bytes, ["scan", "patient", "part"])?.rows {
+            let row = |reason: String| DataError::Row { file: file.clone(), line, reason };
+            let part = Part::ALL
+                .into_iter()
+                .find(|known| known.name() == part)
+                .ok_or_else(|| row(format!("`{part}` is not train, validation or test")))?;
+            if by_scan.insert(scan.clone(), part).is_some() {
+                return Err(row(format!("scan `{scan}` is there twice")));
+            }
+        }
+        Ok(Self { by_scan })
+    }
+
+    /// The part of a scan.
+    pub fn part(&self, scan: &str) -> Option<Part> {
+        self.by_scan.get(scan).copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +128,19 @@ mod tests {
     fn too_few_patients_are_an_error() {
         let error = split(&patients(2), Division::Folds { n: 4, test: 0 }, 0).unwrap_err().to_string();
         assert!(error.contains("2 patients") && error.contains("train"), "{error}");
+    }
+
+    #[test]
+    fn the_table_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("split.csv");
+        std::fs::write(&path, to_csv([("a_1", "a", Part::Train), ("b_1", "b", Part::Test)].into_iter())).unwrap();
+        let read = ScanParts::read(&path).unwrap();
+        assert_eq!(["a_1", "b_1", "c_1"].map(|scan| read.part(scan)), [Some(Part::Train), Some(Part::Test), None]);
+        for (row, expected) in [("a_1,a,tset", "line 2: `tset`"), ("a_1,a,test\na_1,a,test", "line 3: scan `a_1`")] {
+            std::fs::write(&path, format!("scan,patient,part\n{row}\n")).unwrap();
+            let said = ScanParts::read(&path).unwrap_err().to_string();
+            assert!(said.contains("split.csv") && said.contains(expected), "{said}");
+        }
     }
 }

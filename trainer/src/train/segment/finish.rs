@@ -6,7 +6,6 @@ use shared::ModalitySet;
 use shared::io::card::{CARD_VERSION, DataSet, Training, WeightsFile};
 use shared::io::segmenter_card::SubsetCard;
 use shared::io::{Encoding, SegmenterCard, Weights};
-use shared::metric::{Bootstrap, Interval};
 
 use super::evaluate::{Feed, HALF, best_threshold, dice, histograms, threshold};
 use super::model::{Model, SEGMENTER};
@@ -15,11 +14,9 @@ use crate::config::Pairing;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod, Teacher};
 use crate::data::VolumeSource;
 use crate::error::Result;
+use crate::evaluate::outlines::mean_by_patient;
 use crate::model_dir;
 use crate::train::run::Run;
-
-/// Resamples of each interval.
-const RESAMPLES: usize = 1000;
 
 /// Measures the best weights on the test scans, for every set of sequences that the method answers from, and writes them.
 pub(super) fn finish(run: &Run<'_, SegmentationTask<'_>>) -> Result<SegmentationOutcome> {
@@ -79,26 +76,13 @@ fn scores(
     }))
 }
 
-/// Mean of one value a scan with its bootstrap interval by patient.
-pub(super) fn mean_interval(patients: &[String], values: &[f64]) -> Option<Interval> {
-    let mut names: Vec<&String> = patients.iter().collect();
-    names.sort_unstable();
-    names.dedup();
-    let ids: Vec<u32> = patients.iter().map(|name| names.partition_point(|other| *other < name) as u32).collect();
-    Bootstrap::by_patient(&ids, RESAMPLES, 0).interval(|counts| {
-        let n: u32 = counts.iter().sum();
-        let sum: f64 = counts.iter().zip(values).map(|(count, value)| f64::from(*count) * value).sum();
-        (n > 0).then(|| sum / f64::from(n))
-    })
-}
-
 fn card(run: &Run<'_, SegmentationTask<'_>>, subsets: &[SubsetScores]) -> SegmenterCard {
     let config = run.task.config;
     let subset = |scores: &SubsetScores| SubsetCard {
         present: scores.present,
         threshold: scores.threshold,
-        dice: mean_interval(&scores.patients, &scores.dice),
-        dice_at_half: mean_interval(&scores.patients, &scores.dice_at_half),
+        dice: mean_by_patient(&scores.patients, &scores.dice),
+        dice_at_half: mean_by_patient(&scores.patients, &scores.dice_at_half),
         n: scores.patients.len(),
     };
     SegmenterCard {

@@ -179,7 +179,7 @@ impl<'a> SegmentationTask<'a> {
         let [validation, test] =
             [Part::Validation, Part::Test].map(|part| of(part).into_iter().filter(measurable).collect());
         let teacher = teacher.map(|dir| read_teacher(config, dir, parameters)).transpose()?.flatten();
-        let task = Self { config, data, patients, labelled, unlabelled, validation, test, teacher, parts };
+        let task = Self { config, data, parts, patients, labelled, unlabelled, validation, test, teacher };
         for (part, found) in [
             ("outlined training", task.labelled.len()),
             ("outlined validation", task.validation.len()),
