@@ -347,15 +347,15 @@ impl OutlineTable {
         }
         if !self.subsets.is_empty() {
             text.push_str("\nby the sequences that are there\n");
-            let header: String = self.subsets.keys().map(|method| format!("{method:>14}")).collect();
-            let _ = writeln!(text, "{:<30}{header}", "");
+            let header: Vec<String> = self.subsets.keys().map(|method| format!("{method:>14}")).collect();
+            let _ = writeln!(text, "{:<30}{}", "", header.concat());
             for set in ModalitySet::all() {
                 let name = set.name();
                 let cells = self.subsets.values().map(|of| match of.get(&name) {
                     Some(found) => format!("{:>14.4}", found.dice),
                     None => format!("{:>14}", "-"),
                 });
-                let _ = writeln!(text, "{:<30}{}", set.to_string(), cells.collect::<String>());
+                let _ = writeln!(text, "{:<30}{}", set.to_string(), cells.collect::<Vec<_>>().concat());
             }
         }
         for (method, of) in self.unseen.iter().filter(|(_, of)| of.values().any(|given| !given.is_empty())) {

@@ -232,7 +232,10 @@ mod tests {
             let head = brain::patient(&source, index);
             for (at, &position) in scan.slices.clone().zip(&scan.positions) {
                 let slice = set.slice(at).unwrap();
-                assert_eq!(slice.outline.iter().filter(|l| **l == 1).count(), set.slices[at].n_enhancing);
+                assert_eq!(
+                    slice.outline.iter().map(|label| usize::from(*label)).sum::<usize>(),
+                    set.slices[at].n_enhancing
+                );
                 let truth = &head.truth[position * 1024..(position + 1) * 1024];
                 assert!(slice.outline.iter().zip(truth).all(|(a, b)| (*a == 1) == (*b == brain::ENHANCING)));
                 for (modality, plane) in Modality::ALL.into_iter().zip(slice.pixels.chunks(1024)) {

@@ -106,8 +106,8 @@ mod tests {
     /// What every textbook shows.
     #[test]
     fn contrasts_are_those_of_the_sequences() {
-        let of = |modality, tissue: Tissue| signal(modality, PROPERTIES[tissue as usize]);
         use Modality::{Flair, T1, T1c, T2};
+        let of = |modality, tissue: Tissue| signal(modality, PROPERTIES[tissue as usize]);
         assert!(of(T1, Tissue::White) > of(T1, Tissue::Grey) && of(T1, Tissue::Grey) > of(T1, Tissue::Fluid));
         assert!(of(T2, Tissue::Fluid) > of(T2, Tissue::Edema) && of(T2, Tissue::Edema) > of(T2, Tissue::White));
         assert!(
