@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use shared::io::{Encoding, ModelCard};
+use shared::io::{Encoding, ModelCard, SegmenterCard};
 
 use crate::checkpoint::write_atomically;
 use crate::data::{ImageSource, Part, Study, union};
 use crate::error::{Error, Result};
 use crate::evaluate::{CARD_MIN_POSITIVES, Scored, score};
-use crate::model_dir::{self, ModelDir, SPLIT};
+use crate::model_dir::{self, ModelDir, SPLIT, SegmenterDir};
 
 /// Writes the model into `out` in an encoding. With data, measures on the model's own test split what the encoding
 /// changes in the macro area, and notes it in the card.
@@ -46,4 +46,20 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
         evaluation.compression_cost = Some(after - before);
     }
     model_dir::write(out, card, &source.weights, encoding)
+}
+
+/// The same for a segmenter; what the encoding costs is measured by `cmim eval` of both folders.
+///
+/// # Errors
+///
+/// Whatever reading and writing can bring.
+pub fn export_segmenter(model: &Path, out: &Path, encoding: Encoding) -> Result<SegmenterCard> {
+    let source = SegmenterDir::read(model)?;
+    std::fs::create_dir_all(out).map_err(Error::file(out, "cannot make the folder"))?;
+    let split = model.join(SPLIT);
+    if split.is_file() {
+        let table = std::fs::read(&split).map_err(Error::file(&split, "cannot read the split"))?;
+        write_atomically(&out.join(SPLIT), &table)?;
+    }
+    model_dir::write_segmenter(out, source.card, &source.weights, encoding)
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use shared::io::Encoding;
 use trainer::data::ImageSource;
-use trainer::export::export;
+use trainer::export::{export, export_segmenter};
+use trainer::model_dir::is_segmenter;
 
 use super::print;
 
@@ -39,6 +41,16 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         EncodingArg::F16 => Encoding::F16,
         EncodingArg::I8 => Encoding::I8,
     };
+    if is_segmenter(&args.model) {
+        if !args.data.is_empty() {
+            bail!(
+                "{}: a network for MRI: compare both folders with `cmim eval` instead of --data",
+                args.model.display()
+            );
+        }
+        let card = export_segmenter(&args.model, &args.out, encoding)?;
+        return print(&format!("{}: {} bytes of weights", args.out.display(), card.weights.bytes));
+    }
     let card = export(&args.model, &args.out, encoding, &args.data)?;
     let cost = match card.evaluation.and_then(|e| e.compression_cost) {
         Some(cost) => format!("; test macro AUC changes by {cost:+.4}"),

@@ -9,6 +9,7 @@ mod outlines;
 mod predict;
 mod segment;
 mod table1;
+mod table2;
 mod train;
 
 use std::io::Write as _;
@@ -16,7 +17,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-/// Cross-modal information maximization: trains on images with reports, predicts from the image alone.
+/// Cross-modal information maximization: trains on several views of a patient, predicts from one.
 #[derive(Debug, Parser)]
 #[command(name = "cmim", version)]
 pub(crate) struct Cli {
@@ -42,8 +43,10 @@ enum Command {
     Data(data::DataArgs),
     /// Learn word vectors from reports, for those who have no download.
     Glove(glove::GloveArgs),
-    /// Train and evaluate every method over several seeds; print the table.
+    /// Train and evaluate every method on x-rays over several seeds; print the table.
     Table1(table1::Table1Args),
+    /// Train and evaluate every method on MRI over several seeds; print the table.
+    Table2(table2::Table2Args),
 }
 
 /// Runs the command that was given.
@@ -58,6 +61,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Data(args) => data::run(args),
         Command::Glove(args) => glove::run(args),
         Command::Table1(args) => table1::run(args),
+        Command::Table2(args) => table2::run(args),
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use toml::{Table, Value};
 use trainer::checkpoint::write_atomically;
-use trainer::config::Method;
+use trainer::config::{Config, Method};
 use trainer::data::{ImageSource, ReportSource};
 use trainer::suite::table::ResultTable;
 use trainer::suite::{self, Progress, Row, Suite, TABLE1};
@@ -38,8 +38,8 @@ pub(super) struct Table1Args {
 /// Trains and evaluates every row over all seeds, and prints the table.
 pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     let mut suite = match &args.protocol {
-        Some(path) => Suite::read(path)?,
-        None => Suite::parse("the default protocol", TABLE1)?,
+        Some(path) => Suite::read::<Config>(path)?,
+        None => Suite::parse::<Config>("the default protocol", TABLE1)?,
     };
     if let Some(n) = args.seeds {
         suite.seeds.n = n;
@@ -55,9 +55,9 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
         data_of(&mut suite).insert("reports".to_owned(), Value::Array(names));
     }
     // The protocol may have become another one.
-    let suite = Suite::parse("the protocol with --data", &toml::to_string(&suite)?)?;
-    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let results = suite::run(&suite, &args.out, jobs, &Lines)?;
+    let suite = Suite::parse::<Config>("the protocol with --data", &toml::to_string(&suite)?)?;
+    let jobs = jobs(args.jobs);
+    let results = suite::run::<Config>(&suite, &args.out, jobs, &Lines)?;
     let table = ResultTable::new(&suite, &results, &super::train::command_line());
     let json = serde_json::to_string_pretty(&table)? + "\n";
     let text = table.to_text();
@@ -65,6 +65,11 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     write_atomically(&args.out.join(format!("{}.txt", suite.name)), text.as_bytes())?;
     write_atomically(&args.out.join(format!("{}.svg", suite.name)), table.to_figure().as_bytes())?;
     print(&text).context("the table is in the folder all the same")
+}
+
+/// Runs at a time: as asked for, or one for each core.
+pub(super) fn jobs(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
 /// Other studies in the protocol's place: each seed splits them anew.
@@ -96,7 +101,7 @@ fn drop_oracle(suite: &mut Suite) {
 }
 
 /// The table `[config.data]` of a protocol; made if there is none.
-fn data_of(suite: &mut Suite) -> &mut Table {
+pub(super) fn data_of(suite: &mut Suite) -> &mut Table {
     let entry = suite.config.entry("data").or_insert_with(|| Value::Table(Table::new()));
     if !entry.is_table() {
         *entry = Value::Table(Table::new());
@@ -105,7 +110,7 @@ fn data_of(suite: &mut Suite) -> &mut Table {
 }
 
 /// Progress as lines on standard error.
-struct Lines;
+pub(super) struct Lines;
 
 impl Progress for Lines {
     fn line(&self, text: &str) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use shared::Modality;
 use trainer::config::{Config, Experiment, SMOKE, SegmentationConfig};
 use trainer::data::ReportSource;
 use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
@@ -33,6 +34,12 @@ pub(super) struct TrainArgs {
     /// Seed. Replaces the configuration's.
     #[arg(long)]
     seed: Option<u64>,
+    /// The one MRI sequence at test: flair, t1, t1c or t2. Replaces the configuration's.
+    #[arg(long)]
+    modality: Option<Modality>,
+    /// Folder of the all-sequence network that teaches; without it, it is trained first.
+    #[arg(long, value_name = "DIR")]
+    teacher: Option<PathBuf>,
     /// Folder of the model trained alike on images alone, to compare with on the test split.
     #[arg(long, value_name = "DIR")]
     twin: Option<PathBuf>,
@@ -72,6 +79,14 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
+    if args.modality.is_some() {
+        config.modality = args.modality;
+    }
+    if args.teacher.is_some() {
+        config.data.teacher.clone_from(&args.teacher);
+    }
+    // What was replaced may no longer fit.
+    let config = SegmentationConfig::parse(&config.name, &config.to_toml()?)?;
     if config.data.volumes.is_empty() {
         bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
     }
@@ -95,6 +110,9 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
 
 /// Findings of x-rays.
 fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
+    if args.modality.is_some() || args.teacher.is_some() {
+        bail!("--modality and --teacher are for MRI; {} is an experiment on x-rays", config.name);
+    }
     if !args.data.is_empty() {
         config.data.images = args.data.iter().map(|source| source.parse()).collect::<Result<_, _>>()?;
     }

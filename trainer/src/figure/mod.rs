@@ -2,11 +2,13 @@
 
 mod curves;
 mod forest;
+mod heat;
 mod reliability;
 mod svg;
 
 pub use curves::{Line, Panel, curves};
 pub use forest::{ForestRow, forest};
+pub use heat::{HeatCell, heat_map};
 pub use reliability::reliability;
 
 /// Colours that can be told apart with any colour vision. Source: Okabe and Ito 2008.

@@ -1,21 +1,50 @@
 //! Trains what a suite still lacks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use shared::Finding;
+use shared::Modality;
 use shared::io::weights::sha256_hex;
 use toml::Table;
 
+use super::classification::{IMAGE, REPORTS};
 use super::{Row, Suite};
 use crate::checkpoint::write_atomically;
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::evaluate::Scored;
-use crate::train::{EpochRecord, Observer, Options, Start, train};
+use crate::model_dir;
+use crate::train::{Options, Start};
+
+/// What a suite trains.
+pub trait Experiment: Clone + Send + Sync {
+    /// What runs of one suite share.
+    type Shared: Default + Sync;
+
+    /// Reads and checks a TOML text; `file` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`].
+    fn parse(file: &str, text: &str) -> Result<Self>;
+    /// The experiment as TOML.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if a value has no TOML form.
+    fn to_toml(&self) -> Result<String>;
+    /// Divides the data by another seed.
+    fn split_by(&mut self, seed: u64);
+    /// Takes the network in a folder for its teacher.
+    fn taught_by(&mut self, teacher: PathBuf);
+    /// Trains and measures; hash and duration are filled in by the suite.
+    ///
+    /// # Errors
+    ///
+    /// Those of training.
+    fn run(&self, options: &Options, shared: &Self::Shared) -> Result<RunResult>;
+}
 
 /// What is kept of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,45 +53,33 @@ pub struct RunResult {
     /// Hash of the experiment, so that results of another protocol are not taken for this one's.
     pub config: String,
     /// Best validation result and its epoch.
-    pub validation_auroc: Option<f64>,
+    pub validation: Option<f64>,
     /// From 1.
     pub best_epoch: usize,
-    /// On the test images, at those weights.
-    pub test: Areas,
-    /// The same with the reports at hand.
-    pub test_with_reports: Option<Areas>,
+    /// On the test data, at those weights: by what was at hand.
+    pub scores: BTreeMap<String, Score>,
     /// Mutual-information losses on validation pairs.
     pub held_out: BTreeMap<String, f64>,
-    /// Test images.
+    /// Test images or scans.
     pub n_test: usize,
     /// Duration.
     pub seconds: f64,
 }
 
-/// Areas under the curve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A result on the test data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Areas {
-    /// Mean over the findings that can be measured.
-    pub macro_auroc: f64,
-    /// By finding.
-    pub findings: BTreeMap<String, f64>,
+pub struct Score {
+    /// The value that is reported.
+    pub value: f64,
+    /// What it consists of, or what else belongs to it.
+    pub parts: BTreeMap<String, f64>,
 }
 
-impl Areas {
-    fn new(scored: &Scored) -> Result<Self> {
-        let findings: BTreeMap<String, f64> = Finding::ALL
-            .into_iter()
-            .filter_map(|finding| {
-                let (scores, present) = scored.column(finding);
-                Some((finding.name().to_owned(), shared::metric::auroc(&scores, &present)?))
-            })
-            .collect();
-        let macro_auroc = findings.values().sum::<f64>() / findings.len() as f64;
-        if findings.is_empty() {
-            return Err(Error::TooFewImages { part: "test", found: 0, needed: 1 });
-        }
-        Ok(Self { macro_auroc, findings })
+impl RunResult {
+    /// The score for what was at hand.
+    pub fn score(&self, at_hand: &str) -> Option<&Score> {
+        self.scores.get(at_hand)
     }
 }
 
@@ -73,10 +90,22 @@ pub trait Progress: Sync {
 }
 
 /// A run to be done: the folder and the file of its result, and what is trained.
-struct Job {
+#[derive(Clone)]
+struct Job<E> {
     key: String,
     seed: u64,
-    config: Config,
+    config: E,
+    /// The job whose network teaches.
+    teacher: Option<Box<Job<E>>>,
+    /// Whether its weights are needed by others.
+    weights: Weights,
+}
+
+/// Whether the weights of a finished run stay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weights {
+    Kept,
+    Removed,
 }
 
 /// Results by row and seed.
@@ -95,32 +124,43 @@ pub struct Results {
 /// # Errors
 ///
 /// The first error of a run; results of another protocol in the folder.
-pub fn run(suite: &Suite, out: &Path, jobs: usize, progress: &impl Progress) -> Result<Results> {
+pub fn run<E: Experiment>(suite: &Suite, out: &Path, jobs: usize, progress: &impl Progress) -> Result<Results> {
     let folder = out.join("runs");
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "cannot make the folder"))?;
+    let shared = E::Shared::default();
+    let run_all = |todo: Vec<Job<E>>| run_all(&folder, todo, jobs, &shared, progress);
     let mut tuning = BTreeMap::new();
     let mut chosen: BTreeMap<&str, &Table> = BTreeMap::new();
     if let Some(plan) = &suite.tuning {
+        let teachers = plan.groups.iter().filter_map(|group| group.teacher.as_deref()).collect();
+        run_all(teacher_jobs(suite, teachers, plan.seeds.iter())?)?;
         let mut todo = Vec::new();
         for group in &plan.groups {
             for (i, candidate) in group.candidates.iter().enumerate() {
                 for seed in plan.seeds.iter() {
-                    let config = suite.config(&[&group.set, candidate], seed)?;
-                    todo.push(Job { key: format!("tune-{}-{i}", group.name), seed, config });
+                    let teacher = group.teacher.as_deref().map(|name| teacher_job(suite, name, seed)).transpose()?;
+                    for (modality, ending) in each(&group.each) {
+                        let config = suite.config(&[&group.set, candidate], seed, modality)?;
+                        let key = format!("tune-{}-{i}{ending}", group.name);
+                        let teacher = teacher.clone().map(Box::new);
+                        todo.push(Job { key, seed, config, teacher, weights: Weights::Removed });
+                    }
                 }
             }
         }
-        let results = run_all(&folder, todo, jobs, progress)?;
+        let results = run_all(todo)?;
         for group in &plan.groups {
             let mean = |i: usize| {
-                let all = &results[&format!("tune-{}-{i}", group.name)];
-                let sum: f64 = all.values().map(|result| result.validation_auroc.unwrap_or(0.5)).sum();
-                sum / all.len() as f64
+                let keys = each(&group.each).map(|(_, ending)| format!("tune-{}-{i}{ending}", group.name));
+                let all: Vec<f64> = keys
+                    .flat_map(|key| results[&key].values().map(|result| result.validation.unwrap_or(0.0)))
+                    .collect();
+                all.iter().sum::<f64>() / all.len() as f64
             };
             let means: Vec<f64> = (0..group.candidates.len()).map(mean).collect();
             let best = (1..means.len()).fold(0, |best, i| if means[i] > means[best] { i } else { best });
             progress.line(&format!(
-                "{}: candidate {} of {} is chosen, mean validation AUC {:.4}",
+                "{}: candidate {} of {} is chosen, mean validation result {:.4}",
                 group.name,
                 best + 1,
                 means.len(),
@@ -130,23 +170,34 @@ pub fn run(suite: &Suite, out: &Path, jobs: usize, progress: &impl Progress) -> 
             tuning.insert(group.name.clone(), means);
         }
     }
+    let teachers = suite.rows.iter().filter_map(|row| row.teacher.as_deref()).collect();
+    let mut rows = run_all(teacher_jobs(suite, teachers, suite.seeds.iter())?)?;
     let mut todo = Vec::new();
     // Seed by seed, so that an interrupted suite has whole comparisons.
     for seed in suite.seeds.iter() {
         for row in suite.rows.iter().filter(|row| row.with_reports_of.is_none() && has_seed(suite, row, seed)) {
+            if rows.get(&row.name).is_some_and(|of_row| of_row.contains_key(&seed)) {
+                continue;
+            }
             let choice = row.tuned.as_deref().and_then(|group| chosen.get(group).copied());
             let changes: Vec<&Table> = choice.into_iter().chain([&row.set]).collect();
-            todo.push(Job { key: row.name.clone(), seed, config: suite.config(&changes, seed)? });
+            let teacher = row.teacher.as_deref().map(|name| teacher_job(suite, name, seed)).transpose()?;
+            for (modality, ending) in each(&row.each) {
+                let config = suite.config(&changes, seed, modality)?;
+                let (key, teacher) = (format!("{}{ending}", row.name), teacher.clone().map(Box::new));
+                todo.push(Job { key, seed, config, teacher, weights: Weights::Removed });
+            }
         }
     }
-    let mut rows = run_all(&folder, todo, jobs, progress)?;
+    rows.extend(run_all(todo)?);
     for row in &suite.rows {
         let Some(source) = row.with_reports_of.as_ref().and_then(|source| rows.get(source)) else { continue };
         let again = source
             .iter()
             .filter_map(|(seed, result)| {
-                let test = result.test_with_reports.clone()?;
-                Some((*seed, RunResult { test, test_with_reports: None, ..result.clone() }))
+                let score = result.score(REPORTS)?.clone();
+                let scores = BTreeMap::from([(IMAGE.to_owned(), score)]);
+                Some((*seed, RunResult { scores, ..result.clone() }))
             })
             .collect();
         rows.insert(row.name.clone(), again);
@@ -154,16 +205,50 @@ pub fn run(suite: &Suite, out: &Path, jobs: usize, progress: &impl Progress) -> 
     Ok(Results { rows, tuning })
 }
 
+/// The sequences of a row with the endings of their keys; one without either for a row that is not for a sequence.
+fn each(modalities: &[Modality]) -> impl Iterator<Item = (Option<Modality>, String)> {
+    let none = modalities.is_empty().then(|| (None, String::new()));
+    none.into_iter().chain(modalities.iter().map(|modality| (Some(*modality), key_ending(*modality))))
+}
+
+/// What the key of a row's run for a sequence ends in.
+pub(super) fn key_ending(modality: Modality) -> String {
+    format!("-{}", modality.name())
+}
+
+/// The run of a row that teaches others.
+fn teacher_job<E: Experiment>(suite: &Suite, name: &str, seed: u64) -> Result<Job<E>> {
+    let row = suite.rows.iter().find(|row| row.name == name);
+    let change = row.map(|row| &row.set).into_iter().collect::<Vec<_>>();
+    let config = suite.config(&change, seed, None)?;
+    Ok(Job { key: name.to_owned(), seed, config, teacher: None, weights: Weights::Kept })
+}
+
+fn teacher_jobs<E: Experiment>(
+    suite: &Suite,
+    names: BTreeSet<&str>,
+    seeds: impl Iterator<Item = u64>,
+) -> Result<Vec<Job<E>>> {
+    let seeds: Vec<u64> = seeds.collect();
+    names.into_iter().flat_map(|name| seeds.iter().map(move |&seed| teacher_job(suite, name, seed))).collect()
+}
+
 fn has_seed(suite: &Suite, row: &Row, seed: u64) -> bool {
     row.seeds.is_none_or(|n| seed < suite.seeds.first + n)
 }
 
 /// Results by key and seed; what is not there yet is trained.
-fn run_all(folder: &Path, todo: Vec<Job>, jobs: usize, progress: &impl Progress) -> Result<ByRow> {
+fn run_all<E: Experiment>(
+    folder: &Path,
+    todo: Vec<Job<E>>,
+    jobs: usize,
+    shared: &E::Shared,
+    progress: &impl Progress,
+) -> Result<ByRow> {
     let n = todo.len();
-    let queue = Mutex::new(todo.into_iter().collect::<VecDeque<Job>>());
+    let queue = Mutex::new(todo.into_iter().collect::<VecDeque<Job<E>>>());
     let done: Mutex<(ByRow, usize)> = Mutex::default();
-    let lock = |queue: &Mutex<VecDeque<Job>>| queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let lock = |queue: &Mutex<VecDeque<Job<E>>>| queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
     let worker = || -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -171,7 +256,7 @@ fn run_all(folder: &Path, todo: Vec<Job>, jobs: usize, progress: &impl Progress)
         while let Some(job) = lock(&queue) {
             let result = match result_of(folder, &job) {
                 Ok(Some(result)) => Ok((result, false)),
-                Ok(None) => pool.install(|| run_one(folder, &job)).map(|result| (result, true)),
+                Ok(None) => pool.install(|| run_one(folder, &job, shared)).map(|result| (result, true)),
                 Err(error) => Err(error),
             };
             let (result, new) = match result {
@@ -185,13 +270,15 @@ fn run_all(folder: &Path, todo: Vec<Job>, jobs: usize, progress: &impl Progress)
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.1 += 1;
             if new {
+                let scores: Vec<String> =
+                    result.scores.iter().take(4).map(|(name, score)| format!("{name} {:.4}", score.value)).collect();
                 progress.line(&format!(
-                    "{} of {n}: {} seed {}: validation {:.4}, test {:.4}, {:.0} s",
+                    "{} of {n}: {} seed {}: validation {:.4}, test {}, {:.0} s",
                     done.1,
                     job.key,
                     job.seed,
-                    result.validation_auroc.unwrap_or(f64::NAN),
-                    result.test.macro_auroc,
+                    result.validation.unwrap_or(f64::NAN),
+                    scores.join(" "),
                     result.seconds
                 ));
             }
@@ -209,61 +296,56 @@ fn run_all(folder: &Path, todo: Vec<Job>, jobs: usize, progress: &impl Progress)
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner).0)
 }
 
-fn paths(folder: &Path, job: &Job) -> (PathBuf, PathBuf) {
+fn paths<E>(folder: &Path, job: &Job<E>) -> (PathBuf, PathBuf) {
     let name = format!("{}-{}", job.key, job.seed);
     (folder.join(format!("{name}.json")), folder.join(name))
 }
 
-/// Hash of an experiment.
-fn hash(config: &Config) -> Result<String> {
-    Ok(sha256_hex(config.to_toml()?.as_bytes()))
+/// Hash of an experiment and of what it depends on.
+fn hash<E: Experiment>(job: &Job<E>) -> Result<String> {
+    let mut text = job.config.to_toml()?;
+    if let Some(teacher) = &job.teacher {
+        text += &teacher.config.to_toml()?;
+    }
+    Ok(sha256_hex(text.as_bytes()))
 }
 
-fn result_of(folder: &Path, job: &Job) -> Result<Option<RunResult>> {
-    let (path, _) = paths(folder, job);
+fn result_of<E: Experiment>(folder: &Path, job: &Job<E>) -> Result<Option<RunResult>> {
+    let (path, out) = paths(folder, job);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file(&path, "cannot read the result")(error)),
     };
+    if job.weights == Weights::Kept && !out.join(model_dir::WEIGHTS).is_file() {
+        return Ok(None);
+    }
     let invalid = |reason: String| Error::Config { file: path.display().to_string(), reason };
     let result: RunResult = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
-    if result.config != hash(&job.config)? {
+    if result.config != hash(job)? {
         let reason = "this result was made under another protocol; give another --out, or remove the folder";
         return Err(invalid(reason.to_owned()));
     }
     Ok(Some(result))
 }
 
-fn run_one(folder: &Path, job: &Job) -> Result<RunResult> {
+fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, shared: &E::Shared) -> Result<RunResult> {
     let start = Instant::now();
     let (path, out) = paths(folder, job);
     let options =
         Options { out: out.clone(), start: Start::ResumeIfAny, twin: None, command: format!("suite row {}", job.key) };
-    let outcome = train(&job.config, &options, &mut Silent)?;
-    let result = RunResult {
-        config: hash(&job.config)?,
-        validation_auroc: outcome.validation_auroc,
-        best_epoch: outcome.best_epoch,
-        test: Areas::new(&outcome.test)?,
-        test_with_reports: outcome.test_with_reports.as_ref().map(Areas::new).transpose()?,
-        held_out: outcome.held_out,
-        n_test: outcome.test.present.len(),
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    let mut config = job.config.clone();
+    if let Some(teacher) = &job.teacher {
+        config.taught_by(paths(folder, teacher).1);
+    }
+    let result = config.run(&options, shared)?;
+    let result = RunResult { config: hash(job)?, seconds: start.elapsed().as_secs_f64(), ..result };
     let failed =
         |error: serde_json::Error| Error::Config { file: path.display().to_string(), reason: error.to_string() };
     write_atomically(&path, &serde_json::to_vec(&result).map_err(failed)?)?;
     // The result is safe; weights and checkpoints of hundreds of runs are not kept.
-    std::fs::remove_dir_all(&out).map_err(Error::file(&out, "cannot remove the finished run"))?;
+    if job.weights == Weights::Removed {
+        std::fs::remove_dir_all(&out).map_err(Error::file(&out, "cannot remove the finished run"))?;
+    }
     Ok(result)
-}
-
-/// The runs of a suite say nothing of their epochs.
-struct Silent;
-
-impl Observer for Silent {
-    fn begin(&mut self, _summary: &str, _done: usize, _steps: usize) {}
-    fn step(&mut self) {}
-    fn epoch(&mut self, _record: &EpochRecord) {}
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use shared::metric::Interval;
 
 use super::Suite;
-use super::run::{Results, RunResult};
+use super::classification::IMAGE;
+use super::run::{Results, RunResult, Score};
 use crate::figure::{ForestRow, forest};
 use crate::statistics::mean_interval;
 
@@ -74,8 +75,13 @@ pub struct Difference {
     pub by_seed: BTreeMap<u64, f64>,
 }
 
+/// The score of a run on images alone.
+fn image(run: &RunResult) -> Option<&Score> {
+    run.score(IMAGE)
+}
+
 /// Mean and interval; without one below two values.
-fn summary(values: &[f64]) -> (f64, Option<f64>, Option<f64>) {
+pub(super) fn summary(values: &[f64]) -> (f64, Option<f64>, Option<f64>) {
     match mean_interval(values) {
         Some(Interval { value, lo, hi }) => (value, Some(lo), Some(hi)),
         None => (values.first().copied().unwrap_or(f64::NAN), None, None),
@@ -99,7 +105,8 @@ impl ResultTable {
         let of = |name: &str| results.rows.get(name).unwrap_or(&empty);
         let rows = suite.rows.iter().filter(|row| !of(&row.name).is_empty()).map(|row| {
             let all = of(&row.name);
-            let by_seed: BTreeMap<u64, f64> = all.iter().map(|(seed, run)| (*seed, run.test.macro_auroc)).collect();
+            let by_seed: BTreeMap<u64, f64> =
+                all.iter().filter_map(|(seed, run)| Some((*seed, image(run)?.value))).collect();
             let (macro_auroc, lo, hi) = summary(&by_seed.values().copied().collect::<Vec<_>>());
             TableRow {
                 method: row.name.clone(),
@@ -111,7 +118,7 @@ impl ResultTable {
                 n_test: all.values().next().map_or(0, |run: &RunResult| run.n_test),
                 published: row.published,
                 by_seed,
-                findings: means(all.values().map(|run| &run.test.findings)),
+                findings: means(all.values().filter_map(|run| Some(&image(run)?.parts))),
                 held_out: means(all.values().map(|run| &run.held_out)),
             }
         });
@@ -120,7 +127,7 @@ impl ResultTable {
         for (a, b) in &suite.pairs {
             let by_seed: BTreeMap<u64, f64> = of(a)
                 .iter()
-                .filter_map(|(seed, run)| Some((*seed, run.test.macro_auroc - of(b).get(seed)?.test.macro_auroc)))
+                .filter_map(|(seed, run)| Some((*seed, image(run)?.value - image(of(b).get(seed)?)?.value)))
                 .collect();
             let (diff, lo, hi) = summary(&by_seed.values().copied().collect::<Vec<_>>());
             paired.insert(format!("{a}-{b}"), Difference { diff, lo, hi, seeds: by_seed.len(), by_seed });

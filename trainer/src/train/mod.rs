@@ -49,6 +49,15 @@ pub trait Observer {
     fn epoch(&mut self, record: &EpochRecord);
 }
 
+/// Says nothing of its epochs.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn begin(&mut self, _summary: &str, _done: usize, _steps: usize) {}
+    fn step(&mut self) {}
+    fn epoch(&mut self, _record: &EpochRecord) {}
+}
+
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -98,34 +98,34 @@ impl VolumeSet {
         let VolumeListing { entries, notes } = list(sources)?;
         let area = grid.area();
         let store = Store::new((2 * Modality::COUNT + 1) * area)?;
-        let prepared = entries
-            .par_iter()
-            .map(|entry| {
+        let mut set = Self { scans: Vec::new(), slices: Vec::new(), notes, grid, store };
+        // As many scans at a time as there are cores: memory does not grow with the data.
+        for part in entries.chunks(rayon::current_num_threads()) {
+            let read = |entry: &Entry| -> Result<Prepared> {
                 let scan = entry.read()?;
                 let slices = prepare(&scan, grid)?;
-                let present = scan.sequences.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
-                let present = ModalitySet::new(present.map(|(_, modality)| modality))?;
-                let geometry = scan.sequences.iter().flatten().next().map(|volume| volume.geometry);
-                let geometry = geometry.ok_or_else(|| DataError::NoStudies(scan.name.clone()))?;
-                Ok((entry.source, scan.name, scan.patient, present, scan.truth.is_some(), geometry, slices))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mut set = Self { scans: Vec::new(), slices: Vec::new(), notes, grid, store };
-        for (source, name, patient, present, is_labelled, geometry, slices) in prepared {
-            let first = set.slices.len();
-            let mut positions = Vec::with_capacity(slices.len());
-            for (position, n_enhancing, record) in slices {
-                set.store.write(set.slices.len(), &record)?;
-                set.slices.push(SliceInfo { scan: set.scans.len(), n_enhancing });
-                positions.push(position);
+                Ok((entry.source, scan.without_voxels()?, slices))
+            };
+            for prepared in part.par_iter().map(read).collect::<Result<Vec<_>>>()? {
+                set.push(prepared)?;
             }
-            let slices = first..set.slices.len();
-            set.scans.push(Scan { name, patient, source, present, is_labelled, slices, positions, geometry });
         }
         if set.slices.is_empty() {
             return Err(DataError::NoStudies(sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
         }
         Ok(set)
+    }
+
+    fn push(&mut self, (source, scan, slices): Prepared) -> Result<()> {
+        let first = self.slices.len();
+        let mut positions = Vec::with_capacity(slices.len());
+        for (position, n_enhancing, record) in slices {
+            self.store.write(self.slices.len(), &record)?;
+            self.slices.push(SliceInfo { scan: self.scans.len(), n_enhancing });
+            positions.push(position);
+        }
+        self.scans.push(Scan { source, slices: first..self.slices.len(), positions, ..scan });
+        Ok(())
     }
 
     /// A slice.
@@ -139,12 +139,27 @@ impl VolumeSet {
         let pixels = pixels.as_chunks::<2>().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect();
         Ok(Slice { pixels, outline: outline.to_vec() })
     }
+}
 
-    /// Volume of one voxel of a scan on the grid, in ml, and its sides in mm.
-    pub fn voxel(&self, scan: &Scan) -> (f64, [f64; 3]) {
-        let mm = self.grid.pixel_mm;
-        let depth = scan.geometry.spacing_mm()[2];
-        (mm * mm * depth / 1000.0, [mm, mm, depth])
+/// Source, scan without slices, and position, enhancing pixels and record of each slice.
+type Prepared = (usize, Scan, Vec<(usize, usize, Vec<u8>)>);
+
+impl RawScan {
+    /// What is known of it beside the voxels.
+    fn without_voxels(&self) -> Result<Scan> {
+        let present = self.sequences.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
+        let present = ModalitySet::new(present.map(|(_, modality)| modality))?;
+        let geometry = self.sequences.iter().flatten().next().map(|volume| volume.geometry);
+        Ok(Scan {
+            name: self.name.clone(),
+            patient: self.patient.clone(),
+            source: 0,
+            present,
+            is_labelled: self.truth.is_some(),
+            slices: 0..0,
+            positions: Vec::new(),
+            geometry: geometry.ok_or_else(|| DataError::NoStudies(self.name.clone()))?,
+        })
     }
 }
 
@@ -217,7 +232,10 @@ mod tests {
             let head = brain::patient(&source, index);
             for (at, &position) in scan.slices.clone().zip(&scan.positions) {
                 let slice = set.slice(at).unwrap();
-                assert_eq!(slice.outline.iter().map(|l| usize::from(*l)).sum::<usize>(), set.slices[at].n_enhancing);
+                assert_eq!(
+                    slice.outline.iter().map(|label| usize::from(*label)).sum::<usize>(),
+                    set.slices[at].n_enhancing
+                );
                 let truth = &head.truth[position * 1024..(position + 1) * 1024];
                 assert!(slice.outline.iter().zip(truth).all(|(a, b)| (*a == 1) == (*b == brain::ENHANCING)));
                 for (modality, plane) in Modality::ALL.into_iter().zip(slice.pixels.chunks(1024)) {

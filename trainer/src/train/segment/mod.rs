@@ -23,7 +23,7 @@ use self::model::{Model, SEGMENTER};
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
 use super::task::{Losses, Task};
-use super::{EpochRecord, Observer, Options, Start};
+use super::{Observer, Options, Start};
 use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod};
@@ -192,11 +192,12 @@ impl<'a> SegmentationTask<'a> {
         Ok(task)
     }
 
-    /// The sets of sequences that the method is chosen and reported by: its own one, or each alone.
+    /// The sets of sequences that the method is validated with: its own one, all of them where it is trained on all, or
+    /// each alone.
     fn primary(&self) -> Vec<ModalitySet> {
         match (self.config.method, self.config.modality) {
             (_, Some(modality)) => vec![ModalitySet::one(modality)],
-            (SegmentationMethod::Unet, None) => vec![self.config.data.sequences],
+            (SegmentationMethod::Unet | SegmentationMethod::Mean, None) => vec![self.config.data.sequences],
             _ => self.config.data.sequences.iter().map(ModalitySet::one).collect(),
         }
     }
@@ -489,13 +490,4 @@ fn middle(range: &std::ops::Range<usize>) -> usize {
 fn unseen(config: &SegmentationConfig) -> Vec<(Modality, Modality)> {
     let Some(own) = config.modality else { return Vec::new() };
     config.data.sequences.iter().filter(|other| *other != own).map(|other| (other, own)).collect()
-}
-
-/// Says nothing of its epochs.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn begin(&mut self, _summary: &str, _done: usize, _steps: usize) {}
-    fn step(&mut self) {}
-    fn epoch(&mut self, _record: &EpochRecord) {}
 }

@@ -250,3 +250,140 @@ pub(super) fn only(slices: &Slices, set: ModalitySet) -> Slices {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use shared::prep::volume::Grid;
+
+    use super::*;
+    use crate::data::volumes::VolumeSet;
+    use crate::data::{BrainSource, VolumeSource};
+
+    const HEADS: BrainSource = BrainSource { n: 4, seed: 5, size: 16, slices: 2, difficulty: 20, lacking: 0 };
+
+    fn config(method: &str) -> SegmentationConfig {
+        let modality = if ["cmim", "distill", "match"].contains(&method) { "modality = \"flair\"" } else { "" };
+        SegmentationConfig::parse(
+            "test",
+            &format!(
+                "task = \"segmentation\"\nname = \"test\"\nmethod = \"{method}\"\n{modality}\nseed = 1\nwidths = [4, 6]\n\
+                 data = {{ volumes = [\"{HEADS}\"] }}\ngrid = {{ size = 16, pixel_mm = 12.0 }}\n\
+                 hemis = {{ width = 4, fuse_width = 3, kernel = 3, head_kernel = 3 }}\n\
+                 tie = {{ lambda = 0.5, term = {{ critic = {{ hidden = 5 }} }} }}\n\
+                 training = {{ batch_size = 4, learning_rate = 1e-3, max_epochs = 1, patience = 1 }}"
+            ),
+        )
+        .unwrap()
+    }
+
+    fn batch(shown: ModalitySet) -> Batch {
+        let grid = Grid { size: 16, pixel_mm: 12.0 };
+        let data = VolumeSet::load(&[VolumeSource::Phantom(HEADS)], grid).unwrap();
+        let items: Vec<usize> = (0..data.slices.len()).collect();
+        let slices: Vec<_> = items.iter().map(|&item| data.slice(item).unwrap()).collect();
+        let patients = items.iter().map(|&item| data.slices[item].scan).collect();
+        Batch::new(&data, items, &slices, 5, patients, [ModalitySet::ALL, shown]).unwrap()
+    }
+
+    fn rng() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(0)
+    }
+
+    #[test]
+    fn every_variable_that_is_trained_receives_a_gradient() {
+        for (method, shown, teacher_rule) in [
+            ("cmim", "flair", Teacher::Frozen),
+            ("cmim", "flair", Teacher::Joint),
+            ("distill", "flair", Teacher::Frozen),
+            ("match", "flair", Teacher::Frozen),
+            ("hemis", "flair+t1+t1c+t2", Teacher::Frozen),
+            ("mean", "flair+t1+t1c+t2", Teacher::Frozen),
+            ("mlp", "flair+t1+t1c+t2", Teacher::Frozen),
+            ("fusion", "flair+t1+t1c+t2", Teacher::Frozen),
+        ] {
+            let mut config = config(method);
+            config.tie.teacher = teacher_rule;
+            let parameters = Parameters::new(1);
+            let model = Model::new(&config, &parameters).unwrap();
+            let frozen = teacher(&config, &Parameters::new(9).builder(DType::F32, &Device::Cpu)).unwrap();
+            let batch = batch(shown.parse().unwrap());
+            let losses =
+                model.losses(&config, Some(&frozen), &batch, &mut RunningMeans::default(), &mut rng()).unwrap();
+            let mut sum = losses.task.unwrap();
+            if let Some(mi) = losses.mutual_information {
+                sum = (sum + mi).unwrap();
+            }
+            let grads = sum.backward().unwrap();
+            let is_trained = |name: &str| method != "mlp" || name.starts_with("segmenter.mlp.");
+            for (name, var) in parameters.trainable().into_iter().filter(|(name, _)| is_trained(name)) {
+                let grad = grads.get(&var).map(|g| g.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap());
+                assert!(grad.is_some_and(|g| g > 0.0 && g.is_finite()), "{method} {teacher_rule:?} {name}: {grad:?}");
+            }
+        }
+    }
+
+    /// The step along the gradient changes each loss by as much as the gradient says.
+    #[test]
+    fn losses_change_along_their_gradients() {
+        for method in ["cmim", "distill", "match", "mlp"] {
+            let config = config(method);
+            let parameters = Parameters::new(1);
+            let model = Model::new(&config, &parameters).unwrap();
+            let frozen = teacher(&config, &Parameters::new(9).builder(DType::F32, &Device::Cpu)).unwrap();
+            let shown = if method == "mlp" { ModalitySet::ALL } else { ModalitySet::one(Modality::Flair) };
+            let batch = batch(shown);
+            let value = || {
+                let losses =
+                    model.losses(&config, Some(&frozen), &batch, &mut RunningMeans::default(), &mut rng()).unwrap();
+                match (losses.task.unwrap(), losses.mutual_information) {
+                    (task, Some(mi)) => (task + mi).unwrap(),
+                    (task, None) => task,
+                }
+            };
+            let grads = value().backward().unwrap();
+            let square: f32 = parameters
+                .trainable()
+                .iter()
+                .filter_map(|(_, var)| grads.get(var))
+                .map(|grad| grad.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap())
+                .sum();
+            let step = 1e-2 / square.sqrt();
+            let shift = |by: f32| {
+                for (_, var) in parameters.trainable() {
+                    if let Some(grad) = grads.get(&var) {
+                        var.set(&(var.as_tensor() + (grad * f64::from(by)).unwrap()).unwrap()).unwrap();
+                    }
+                }
+            };
+            shift(step);
+            let above = value().to_scalar::<f32>().unwrap();
+            shift(-2.0 * step);
+            let below = value().to_scalar::<f32>().unwrap();
+            let (found, expected) = ((above - below) / (2.0 * step), square);
+            assert!((found / expected - 1.0).abs() < 0.03, "{method}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_placebo_is_another_patients() {
+        let patients = [0, 0, 1, 2, 2, 2, 3];
+        for seed in 0..50 {
+            let partners = others(7, |at| patients[at], &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+            assert!(partners.iter().enumerate().all(|(at, &other)| patients[at] != patients[other]));
+        }
+        assert!(others(3, |_| 1, &mut rng()).is_none());
+    }
+
+    #[test]
+    fn the_curriculum_drops_ever_more_sequences() {
+        let mean = |method: &str, progress: f64| {
+            let (config, mut rng) = (config(method), rng());
+            (0..400).map(|_| drawn(&config, progress, &mut rng).len() as f64).sum::<f64>() / 400.0
+        };
+        assert_eq!(mean("hemis", 0.0), 4.0);
+        assert!((mean("hemis", 0.3) - 3.5).abs() < 0.1);
+        assert!((mean("hemis", 0.9) - 2.5).abs() < 0.2);
+        assert!((mean("fusion", 0.0) - 2.5).abs() < 0.2);
+    }
+}
