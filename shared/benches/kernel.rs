@@ -63,7 +63,7 @@ fn convolution(
     let shape = ConvShape { in_channels, out_channels, kernel, stride: 1, padding: kernel / 2 };
     let border = shape.border(algorithm, size, size)?;
     let input = Layout::new(size, size, in_channels, simd.lanes(), border)?;
-    let output = Layout::new(size, size, out_channels, simd.lanes(), Border::default())?;
+    let output = shape.output(simd, algorithm, size, size)?;
     let weight = values(out_channels * in_channels * kernel * kernel);
     let conv = Conv2d::new(simd, shape, algorithm, [input, output], &weight, &vec![0.1; out_channels])?;
     let mut x = vec![0.0; input.len()];
@@ -71,6 +71,7 @@ fn convolution(
     let (mut y, mut scratch) = (vec![0.0; output.len()], vec![0.0; conv.scratch_len()]);
     let name = match algorithm {
         Algorithm::Direct => "direct",
+        Algorithm::SideBySide(_) => "side-by-side",
         Algorithm::Winograd(Tile::Two) => "winograd2",
         Algorithm::Winograd(Tile::Four) => "winograd4",
         Algorithm::Winograd(Tile::Six) => "winograd6",
@@ -108,6 +109,10 @@ fn layers(group: &mut BenchmarkGroup<'_, WallTime>, simd: Simd) -> shared::Resul
     let direct = [[56, 64, 256, 1], [28, 128, 128, 3], [14, 256, 1024, 1], [7, 512, 512, 3], [240, 1, 32, 3]];
     for layer in direct {
         convolution(group, simd, Algorithm::Direct, layer)?;
+    }
+    // The head of HeMIS.
+    for algorithm in [Algorithm::Direct, Algorithm::SideBySide(simd.lanes() / 2)] {
+        convolution(group, simd, algorithm, [120, 16, 2, 21])?;
     }
     let winograd = [
         (Tile::Six, [56, 64, 64, 3]),

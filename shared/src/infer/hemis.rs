@@ -30,6 +30,8 @@ pub struct HemisPlan {
     moments: [Image; 2],
     decoder: Range<usize>,
     output: Image,
+    /// Pixels whose logits lie side by side in a pixel of the output.
+    neighbours: usize,
     logits: Buffer,
 }
 
@@ -68,8 +70,10 @@ impl HemisPlan {
         let inner = image(&program, INNER, config.width, border(second)?)?;
         let features = image(&program, FEATURES, config.width, Border::default())?;
         let both = image(&program, MOMENTS, halves.total(), border(fuse_spread)?)?;
-        let fused = image(&program, INNER, config.fuse_width, border(head)?)?;
-        let output = image(&program, OUTER, config.n_classes, Border::default())?;
+        // The head has few outputs and a large kernel.
+        let by = head.algorithm_of_few(simd, height, width);
+        let fused = image(&program, INNER, config.fuse_width, head.border(by, height, width)?)?;
+        let output = Image { place: OUTER, layout: head.output(simd, by, height, width)? };
 
         let mut encoders = Modality::ALL.map(|_| 0..0);
         for (steps, name) in encoders.iter_mut().zip(Modality::ALL.map(Modality::name)) {
@@ -85,7 +89,7 @@ impl HemisPlan {
         let weight = halves.spread(weight, fuse.kernel);
         program.conv(fuse_spread, [both, fused], (&weight, bias), Base::Bias, Activation::Relu)?;
         let tensors = conv_tensors(weights, "head", head)?;
-        program.conv(head, [fused, output], tensors, Base::Bias, Activation::Identity)?;
+        program.conv_by(by, head, [fused, output], tensors, Base::Bias, Activation::Identity)?;
 
         let moment = |first| -> Result<Image> { Ok(Image { layout: both.layout.part(first, config.width)?, ..both }) };
         Ok(Self {
@@ -96,6 +100,7 @@ impl HemisPlan {
             moments: [moment(0)?, moment(halves.second)?],
             decoder: begin..program.len(),
             output,
+            neighbours: by.neighbours(),
             logits: Buffer::zeros(config.n_classes * height * width)?,
             runner: program.into_runner()?,
         })
@@ -129,7 +134,8 @@ impl HemisPlan {
             pool_into_moments(self.simd, Nth { nth: i + 1, of }, (&self.features.layout, features), to);
         }
         self.runner.run_steps(self.decoder.clone());
-        self.output.layout.copy_planes(self.runner.image(self.output), &mut self.logits);
+        let Layout { width, .. } = self.input.layout;
+        self.output.layout.copy_neighbours(self.neighbours, self.runner.image(self.output), &mut self.logits, width);
         check_finite("logits of the network", &self.logits)?;
         Ok(&self.logits)
     }

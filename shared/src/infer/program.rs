@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::kernel::{
-    Activation, Base, Border, Buffer, Conv2d, ConvShape, ConvTranspose2d, Layout, PoolShape, Simd, max_pool,
+    Activation, Algorithm, Base, Border, Buffer, Conv2d, ConvShape, ConvTranspose2d, Layout, PoolShape, Simd, max_pool,
 };
 
 /// An image in one of the program's places. A place holds one image at a time.
@@ -79,6 +79,23 @@ impl Program {
         activation: Activation,
     ) -> Result<()> {
         let algorithm = shape.algorithm(from.layout.height, from.layout.width);
+        self.conv_by(algorithm, shape, [from, to], (weight, bias), base, activation)
+    }
+
+    /// Appends a convolution by a certain algorithm.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Conv2d::new`].
+    pub(super) fn conv_by(
+        &mut self,
+        algorithm: Algorithm,
+        shape: ConvShape,
+        [from, to]: [Image; 2],
+        (weight, bias): (&[f32], &[f32]),
+        base: Base,
+        activation: Activation,
+    ) -> Result<()> {
         let conv = Conv2d::new(self.simd, shape, algorithm, [from.layout, to.layout], weight, bias)?;
         self.reserve(from);
         self.reserve(to);

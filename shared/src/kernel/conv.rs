@@ -27,8 +27,22 @@ pub struct ConvShape {
 pub enum Algorithm {
     /// One matrix product.
     Direct,
+    /// One matrix product whose rows answer for so many neighbouring pixels, at least one: where there are few output
+    /// channels, one pixel alone would leave most of a vector empty. The output is an image whose pixels hold the channels
+    /// of that many neighbours, one neighbour after the other; read it with [`Layout::copy_neighbours`].
+    SideBySide(usize),
     /// Winograd's: fewer multiplications, for 3x3 kernels of stride 1 and padding 1.
     Winograd(Tile),
+}
+
+impl Algorithm {
+    /// Pixels whose channels lie side by side in the output.
+    pub fn neighbours(self) -> usize {
+        match self {
+            Self::SideBySide(n) => n.max(1),
+            Self::Direct | Self::Winograd(_) => 1,
+        }
+    }
 }
 
 impl ConvShape {
@@ -54,6 +68,26 @@ impl ConvShape {
         Tile::best(self, height, width).map_or(Algorithm::Direct, Algorithm::Winograd)
     }
 
+    /// Like [`Self::algorithm`], for a reader that takes neighbours' channels side by side.
+    pub fn algorithm_of_few(&self, simd: Simd, height: usize, width: usize) -> Algorithm {
+        let neighbours = simd.lanes() / self.out_channels.max(1);
+        match self.algorithm(height, width) {
+            Algorithm::Direct if neighbours > 1 && self.kernel > 1 => Algorithm::SideBySide(neighbours),
+            algorithm => algorithm,
+        }
+    }
+
+    /// Layout of the output, without a border.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::out_size`] and [`Layout::new`].
+    pub fn output(&self, simd: Simd, algorithm: Algorithm, height: usize, width: usize) -> Result<Layout> {
+        let (height, width, n) = (self.out_size(height)?, self.out_size(width)?, algorithm.neighbours());
+        let channels = self.out_channels.saturating_mul(n);
+        Layout::new(height, width.div_ceil(n), channels, simd.lanes(), Border::default())
+    }
+
     /// The zeros that an input needs around it.
     ///
     /// # Errors
@@ -64,8 +98,10 @@ impl ConvShape {
             return Ok(tile.border(height, width));
         }
         let mut after = 0;
-        for size in [height, width] {
-            let reach = (self.out_size(size)? - 1).saturating_mul(self.stride).saturating_add(self.kernel);
+        for (size, n) in [(height, 1), (width, algorithm.neighbours())] {
+            // The last neighbours may lie beyond the edge.
+            let outputs = self.out_size(size)?.div_ceil(n).saturating_mul(n);
+            let reach = (outputs - 1).saturating_mul(self.stride).saturating_add(self.kernel);
             after = after.max(reach.saturating_sub(self.padding.saturating_add(size)));
         }
         Ok(Border { before: self.padding, after })
@@ -105,6 +141,7 @@ impl Conv2d {
         weight: &[f32],
         bias: &[f32],
     ) -> Result<Self> {
+        let n = algorithm.neighbours();
         let taps = shape.kernel.saturating_mul(shape.kernel);
         let sizes = [
             (
@@ -114,9 +151,9 @@ impl Conv2d {
             ),
             ("bias of a convolution", shape.out_channels, bias.len()),
             ("input channels of a convolution", shape.in_channels, input.channels),
-            ("output channels of a convolution", shape.out_channels, output.channels),
+            ("output channels of a convolution", shape.out_channels.saturating_mul(n), output.channels),
             ("output height of a convolution", shape.out_size(input.height)?, output.height),
-            ("output width of a convolution", shape.out_size(input.width)?, output.width),
+            ("output width of a convolution", shape.out_size(input.width)?.div_ceil(n), output.width),
         ];
         for (what, expected, found) in sizes {
             if expected != found {
@@ -139,9 +176,11 @@ impl Conv2d {
             });
         }
         let mut padded_bias = Buffer::zeros(output.padded_channels(simd.lanes()))?;
-        padded_bias[..bias.len()].copy_from_slice(bias);
+        for neighbour in padded_bias[..output.channels].chunks_exact_mut(shape.out_channels) {
+            neighbour.copy_from_slice(bias);
+        }
         let weights = match algorithm {
-            Algorithm::Direct => direct(simd, shape, input, output, weight)?,
+            Algorithm::Direct | Algorithm::SideBySide(_) => direct(simd, shape, n, input, output, weight)?,
             Algorithm::Winograd(tile) => Weights::Winograd(Winograd::new(simd, shape, tile, [input, output], weight)?),
         };
         Ok(Self { input, output, bias: padded_bias, weights })
@@ -178,17 +217,24 @@ impl Conv2d {
     }
 }
 
-/// The taps of a kernel row read neighbouring pixels, so they are one piece of the image.
-fn direct(simd: Simd, shape: ConvShape, input: Layout, output: Layout, weight: &[f32]) -> Result<Weights> {
-    let ConvShape { in_channels, kernel, stride, padding, .. } = shape;
-    let piece = (kernel - 1) * input.stride + in_channels;
+/// The taps of a kernel row read neighbouring pixels, so they are one piece of the image: for the outputs of `n`
+/// neighbours the piece that all of them read.
+fn direct(simd: Simd, shape: ConvShape, n: usize, input: Layout, output: Layout, weight: &[f32]) -> Result<Weights> {
+    let ConvShape { in_channels, out_channels, kernel, stride, padding } = shape;
+    let piece = (kernel - 1 + (n - 1) * stride) * input.stride + in_channels;
     let segments = (0..kernel).map(|ky| Segment { at: ky * input.row_stride(), len: piece });
     let blocks = k_blocks(simd.panel_width(), segments);
-    let packed = PackedMatrix::new(simd, kernel * piece, shape.out_channels, |k, n| {
+    let packed = PackedMatrix::new(simd, kernel * piece, n * out_channels, |k, column| {
         let (ky, within) = (k / piece, k % piece);
-        let (kx, channel) = (within / input.stride, within % input.stride);
-        // Between the taps lie the zeros that fill a pixel up to whole vectors.
-        if channel < in_channels { weight[((n * in_channels + channel) * kernel + ky) * kernel + kx] } else { 0.0 }
+        let (x, channel) = (within / input.stride, within % input.stride);
+        let (neighbour, out_channel) = (column / out_channels, column % out_channels);
+        // Between the taps lie the zeros that fill a pixel up to whole vectors; beside them the taps of the neighbours.
+        match x.checked_sub(neighbour * stride) {
+            Some(kx) if kx < kernel && channel < in_channels => {
+                weight[((out_channel * in_channels + channel) * kernel + ky) * kernel + kx]
+            }
+            _ => 0.0,
+        }
     })?;
     let first_tap = input.at(0, 0) - padding * (input.row_stride() + input.stride);
     let mut rows: Vec<[u32; 2]> = Vec::new();
@@ -197,7 +243,7 @@ fn direct(simd: Simd, shape: ConvShape, input: Layout, output: Layout, weight: &
         .map_err(|_source| Error::OutOfMemory { bytes: count.saturating_mul(size_of::<[u32; 2]>()) })?;
     for y in 0..output.height {
         for x in 0..output.width {
-            let a = first_tap + y * stride * input.row_stride() + x * stride * input.stride;
+            let a = first_tap + y * stride * input.row_stride() + x * n * stride * input.stride;
             rows.push([a as u32, output.at(y, x) as u32]);
         }
     }
@@ -278,6 +324,34 @@ mod tests {
         for (in_channels, out_channels, kernel, stride, padding, height, width) in sizes {
             let shape = ConvShape { in_channels, out_channels, kernel, stride, padding };
             check(shape, Algorithm::Direct, height, width, 1e-5);
+        }
+    }
+
+    #[test]
+    fn neighbours_side_by_side_are_the_plain_sum() {
+        for (in_channels, out_channels, kernel, stride, padding, height, width) in
+            [(16, 2, 21, 1, 10, 9, 14), (3, 3, 5, 1, 2, 4, 7), (5, 1, 4, 2, 1, 11, 13), (1, 2, 3, 1, 1, 1, 1)]
+        {
+            let shape = ConvShape { in_channels, out_channels, kernel, stride, padding };
+            let weight = uniform(1, out_channels * in_channels * kernel * kernel);
+            let bias = uniform(2, out_channels);
+            for simd in Simd::available() {
+                for n in [1, 3, 8] {
+                    let algorithm = Algorithm::SideBySide(n);
+                    let border = shape.border(algorithm, height, width).expect("border");
+                    let input = Layout::new(height, width, in_channels, simd.lanes(), border).expect("input");
+                    let output = shape.output(simd, algorithm, height, width).expect("output");
+                    let conv =
+                        Conv2d::new(simd, shape, algorithm, [input, output], &weight, &bias).expect("convolution");
+                    let (planes, x) = image(3, &input);
+                    let mut y = Buffer::zeros(output.len()).expect("memory");
+                    conv.run(&x, &mut y, &mut [], Base::Bias, Activation::Identity);
+                    let expected = naive::conv2d(&planes, shape, &weight, &bias);
+                    let mut found = vec![f32::NAN; expected.data.len()];
+                    output.copy_neighbours(n, &y, &mut found, expected.width);
+                    assert_close(&found, &expected.data, 1e-5, &format!("{simd:?} {shape:?} {n}"));
+                }
+            }
         }
     }
 

@@ -152,6 +152,18 @@ impl Layout {
         }
     }
 
+    /// Copies out as `[C, H, width]` an image each of whose pixels holds the channels of `n` neighbours: those of
+    /// [`Algorithm::SideBySide`](super::Algorithm::SideBySide). What lies beyond the width is left out.
+    pub fn copy_neighbours(&self, n: usize, image: &[f32], planes: &mut [f32], width: usize) {
+        let channels = self.channels / n;
+        for (at, row) in planes.chunks_exact_mut(width).enumerate() {
+            let (channel, y) = (at / self.height, at % self.height);
+            for (x, value) in row.iter_mut().enumerate() {
+                *value = image[self.at(y, x / n) + x % n * channels + channel];
+            }
+        }
+    }
+
     /// Copies the image out as `[H, W, C]` without border or gaps.
     pub fn copy_dense(&self, image: &[f32], dense: &mut [f32]) {
         for (i, pixel) in dense.chunks_exact_mut(self.channels).enumerate() {
