@@ -6,14 +6,18 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use candle_core::{DType, Device};
+use shared::ModalitySet;
+use shared::infer::SegmenterPlan;
 use shared::infer::hemis::HemisPlan;
 use shared::infer::resnet::ResNetPlan;
 use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
 use shared::model::hemis::{Hemis, HemisConfig};
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
+use shared::model::segmenter::{Segmenter, SegmenterConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::Parameters;
+use shared::prep::volume::Grid;
 use tests::golden::uniform;
 
 thread_local! {
@@ -104,5 +108,26 @@ fn hemis_allocates_nothing() {
     let slice = uniform("slice", 24 * 20);
     for slices in [[Some(&*slice); 4], [None, Some(&*slice), None, Some(&*slice)]] {
         assert_eq!(allocations_of(|| drop(plan.run(&slices).map(<[f32]>::len))), 0);
+    }
+}
+
+#[test]
+fn segmenters_allocate_nothing() {
+    let widths = vec![16, 32];
+    let inputs = ModalitySet::ALL;
+    for config in [
+        SegmenterConfig::Hemis(HemisConfig { width: 8, fuse_width: 8, kernel: 3, ..HemisConfig::default() }),
+        SegmenterConfig::FusionUnet { widths: widths.clone() },
+        SegmenterConfig::Mean { inputs, widths: widths.clone() },
+        SegmenterConfig::Mlp { inputs, widths },
+    ] {
+        let parameters = Parameters::new(0);
+        Segmenter::new(&config, &parameters.builder(DType::F32, &Device::Cpu)).expect("network");
+        let grid = Grid { size: 24, pixel_mm: 2.0 };
+        let mut plan = SegmenterPlan::new(&config, grid, &weights(&parameters)).expect("plan");
+        let slice = uniform("slice", grid.area());
+        for slices in [[Some(&*slice); 4], [None, Some(&*slice), None, Some(&*slice)]] {
+            assert_eq!(allocations_of(|| drop(plan.run(&slices).map(<[f32]>::len))), 0, "{config:?}");
+        }
     }
 }
