@@ -4,6 +4,7 @@ pub mod segmentation;
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::model::classifier::{CrossModalConfig, LossWeights};
 use shared::model::resnet::ResNetConfig;
@@ -45,6 +46,23 @@ impl Experiment {
             Self::Classification(Config::parse(&file, &text)?)
         })
     }
+}
+
+/// A TOML text as a checked experiment; `file` is its name in messages.
+fn parse<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    check: impl Fn(&T) -> std::result::Result<(), String>,
+) -> Result<T> {
+    let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
+    let config: T = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    check(&config).map_err(invalid)?;
+    Ok(config)
+}
+
+/// An experiment as TOML.
+fn to_toml(name: &str, config: &impl Serialize) -> Result<String> {
+    toml::to_string(config).map_err(|error| Error::Config { file: name.to_owned(), reason: error.to_string() })
 }
 
 /// One experiment on x-rays.
@@ -269,10 +287,7 @@ impl Config {
     ///
     /// [`Error::Config`] with the line for what is not TOML or not a setting, or with the setting that makes no sense.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let config: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        config.check().map_err(invalid)?;
-        Ok(config)
+        parse(file, text, Self::check)
     }
 
     /// Reads and checks a TOML file.
@@ -291,7 +306,7 @@ impl Config {
     ///
     /// [`Error::Config`] if a value has no TOML form.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| Error::Config { file: self.name.clone(), reason: error.to_string() })
+        to_toml(&self.name, self)
     }
 
     fn check(&self) -> std::result::Result<(), String> {

@@ -107,11 +107,7 @@ fn read_file(dir: &Path, name: &str) -> Result<(String, Vec<u8>)> {
 
 fn read_weights(dir: &Path, expected: &WeightsFile) -> Result<Weights> {
     let (file, bytes) = read_file(dir, &expected.file)?;
-    let found = sha256_hex(&bytes);
-    if found != expected.sha256 {
-        return Err(shared::Error::WeightsHash { file, expected: expected.sha256.clone(), found }.into());
-    }
-    Ok(Weights::from_safetensors(&file, &bytes)?)
+    Ok(expected.read(&file, &bytes)?)
 }
 
 /// The parts of the scans that the segmenter of a folder was trained with; `None` if the folder has no split.

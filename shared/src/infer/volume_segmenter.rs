@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::infer::segmenter::{SegmenterPlan, SlicesOf};
-use crate::io::weights::sha256_hex;
 use crate::io::{Geometry, SegmenterCard, Volume, Weights};
 use crate::modality::{Modality, ModalitySet};
 use crate::prep::volume::{Grid, Resampler, normalize};
@@ -281,19 +280,10 @@ impl VolumeSegmenter {
     ///
     /// # Errors
     ///
-    /// [`Error::Card`] for an invalid card, [`Error::WeightsHash`] if the weights are not those of the card, and the
-    /// errors of [`Weights::from_safetensors`] and [`SegmenterPlan::new`].
+    /// Those of the card, of [`WeightsFile::read`](crate::io::card::WeightsFile::read) and of [`SegmenterPlan::new`].
     pub fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self> {
         let card = SegmenterCard::from_json(card_file, card_json)?;
-        let found = sha256_hex(weights);
-        if found != card.weights.sha256 {
-            return Err(Error::WeightsHash {
-                file: card.weights.file.clone(),
-                expected: card.weights.sha256.clone(),
-                found,
-            });
-        }
-        let weights = Weights::from_safetensors(&card.weights.file, weights)?;
+        let weights = card.weights.read(&card.weights.file, weights)?;
         Self::new(card, &weights)
     }
 

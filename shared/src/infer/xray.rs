@@ -1,9 +1,8 @@
 //! From a radiograph to the scores of the 14 findings.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::Finding;
 use crate::infer::resnet::ResNetPlan;
-use crate::io::weights::sha256_hex;
 use crate::io::{ModelCard, Radiograph, Weights};
 
 /// A chest x-ray model: its card and its compiled network.
@@ -17,19 +16,10 @@ impl XrayClassifier {
     ///
     /// # Errors
     ///
-    /// [`Error::Card`] for an invalid card, [`Error::WeightsHash`] if the weights are not those of the card, and the
-    /// errors of [`Weights::from_safetensors`] and [`ResNetPlan::new`].
+    /// Those of the card, of [`WeightsFile::read`](crate::io::card::WeightsFile::read) and of [`ResNetPlan::new`].
     pub fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self> {
         let card = ModelCard::from_json(card_file, card_json)?;
-        let found = sha256_hex(weights);
-        if found != card.weights.sha256 {
-            return Err(Error::WeightsHash {
-                file: card.weights.file.clone(),
-                expected: card.weights.sha256.clone(),
-                found,
-            });
-        }
-        let weights = Weights::from_safetensors(&card.weights.file, weights)?;
+        let weights = card.weights.read(&card.weights.file, weights)?;
         Self::new(card, &weights)
     }
 

@@ -1,10 +1,11 @@
 //! The model card `model.json` beside every weights file: all that inference and a reader of results need to know.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::io::weights::Encoding;
+use crate::io::weights::{Encoding, Weights, sha256_hex};
 use crate::metric::Interval;
 use crate::model::resnet::ResNetConfig;
 use crate::prep::image::Preprocessing;
@@ -169,6 +170,39 @@ pub struct WeightsFile {
     pub encoding: Encoding,
 }
 
+impl WeightsFile {
+    /// Reads the weights and holds them against their hash; `file` is their name in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeightsHash`] if the bytes are others than the card's, and those of [`Weights::from_safetensors`].
+    pub fn read(&self, file: &str, bytes: &[u8]) -> Result<Weights> {
+        let found = sha256_hex(bytes);
+        if found != self.sha256 {
+            return Err(Error::WeightsHash { file: file.to_owned(), expected: self.sha256.clone(), found });
+        }
+        Weights::from_safetensors(file, bytes)
+    }
+}
+
+/// A card of either kind from JSON, of this version of the layout.
+pub(super) fn parse<T: DeserializeOwned>(file: &str, json: &[u8], version: impl Fn(&T) -> u32) -> Result<T> {
+    let invalid = |reason: String| Error::Card { file: file.to_owned(), reason };
+    let card: T = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+    match version(&card) {
+        CARD_VERSION => Ok(card),
+        other => Err(invalid(format!("version {other} of the layout, this program reads version {CARD_VERSION}"))),
+    }
+}
+
+/// A card of either kind as indented JSON, ending in a line feed; `file` is that of its weights.
+pub(super) fn to_json<T: Serialize>(card: &T, file: &str) -> Result<String> {
+    let mut json = serde_json::to_string_pretty(card)
+        .map_err(|error| Error::Card { file: file.to_owned(), reason: error.to_string() })?;
+    json.push('\n');
+    Ok(json)
+}
+
 impl ModelCard {
     /// Reads a card and checks it.
     ///
@@ -177,13 +211,7 @@ impl ModelCard {
     /// [`Error::Card`] if it is not JSON of this layout and version, or does not list the 14 findings in order.
     pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
         let invalid = |reason: String| Error::Card { file: file.to_owned(), reason };
-        let card: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
-        if card.version != CARD_VERSION {
-            return Err(invalid(format!(
-                "version {} of the layout, this program reads version {CARD_VERSION}",
-                card.version
-            )));
-        }
+        let card = parse(file, json, |card: &Self| card.version)?;
         if !card.findings.iter().map(|entry| entry.finding).eq(Finding::ALL) {
             return Err(invalid("`findings` does not list the 14 findings in their order".to_owned()));
         }
@@ -208,10 +236,7 @@ impl ModelCard {
     ///
     /// [`Error::Card`] if a number in it is not finite.
     pub fn to_json(&self) -> Result<String> {
-        let mut json = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::Card { file: self.weights.file.clone(), reason: error.to_string() })?;
-        json.push('\n');
-        Ok(json)
+        to_json(self, &self.weights.file)
     }
 }
 

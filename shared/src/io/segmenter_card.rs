@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{CARD_VERSION, Training, WeightsFile};
+use super::card::{self, Training, WeightsFile};
 use crate::error::{Error, Result};
 use crate::metric::Interval;
 use crate::modality::ModalitySet;
@@ -13,7 +13,7 @@ use crate::prep::volume::Grid;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmenterCard {
-    /// [`CARD_VERSION`].
+    /// [`card::CARD_VERSION`].
     pub version: u32,
     /// Short name for people.
     pub name: String,
@@ -55,13 +55,7 @@ impl SegmenterCard {
     /// [`Error::Card`] if it is not JSON of this layout and version, or describes an impossible network.
     pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
         let invalid = |reason: String| Error::Card { file: file.to_owned(), reason };
-        let card: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
-        if card.version != CARD_VERSION {
-            return Err(invalid(format!(
-                "version {} of the layout, this program reads version {CARD_VERSION}",
-                card.version
-            )));
-        }
+        let card = card::parse(file, json, |card: &Self| card.version)?;
         card.architecture.check().map_err(|error| invalid(error.to_string()))?;
         card.grid.check().map_err(|error| invalid(error.to_string()))?;
         let multiple = card.architecture.size_multiple();
@@ -83,10 +77,7 @@ impl SegmenterCard {
     ///
     /// [`Error::Card`] if a number in it is not finite.
     pub fn to_json(&self) -> Result<String> {
-        let mut json = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::Card { file: self.weights.file.clone(), reason: error.to_string() })?;
-        json.push('\n');
-        Ok(json)
+        card::to_json(self, &self.weights.file)
     }
 
     /// What was measured with certain sequences.

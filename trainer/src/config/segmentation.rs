@@ -1,6 +1,6 @@
 //! What a segmentation experiment is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared::mi::TermConfig;
@@ -12,7 +12,7 @@ use shared::{Modality, ModalitySet};
 use super::{Pairing, TrainingConfig};
 use crate::data::VolumeSource;
 use crate::data::volumes::SliceAugment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,31 +199,18 @@ impl SegmentationConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with the line for what is not TOML or not a setting, or with the setting that makes no sense.
+    /// [`Error::Config`](crate::Error::Config) with the line for what is not TOML or not a setting, or with the setting that makes no sense.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let config: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        config.check().map_err(invalid)?;
-        Ok(config)
-    }
-
-    /// Reads and checks a TOML file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`], and those of [`Self::parse`].
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::file(path, "cannot read the configuration"))?;
-        Self::parse(&path.display().to_string(), &text)
+        super::parse(file, text, Self::check)
     }
 
     /// The resolved configuration as TOML.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if a value has no TOML form.
+    /// [`Error::Config`](crate::Error::Config) if a value has no TOML form.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| Error::Config { file: self.name.clone(), reason: error.to_string() })
+        super::to_toml(&self.name, self)
     }
 
     /// What exists at test time.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::io::card::{CARD_VERSION, Training, WeightsFile};
 use crate::io::segmenter_card::SubsetCard;
+use crate::io::weights::sha256_hex;
 use crate::io::weights::{Encoding, NamedTensor};
 use crate::model::hemis::HemisConfig;
 use crate::model::segmenter::SegmenterConfig;
