@@ -73,6 +73,11 @@ impl FromStr for Modality {
     }
 }
 
+/// The error of no sequence where there must be one.
+pub(crate) fn none(what: &'static str) -> Error {
+    Error::Shape { what, expected: "at least one of flair, t1, t1c and t2".to_owned(), found: "none".to_owned() }
+}
+
 /// One or more MRI sequences; never none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Modality>", into = "Vec<Modality>")]
@@ -97,11 +102,16 @@ impl ModalitySet {
     /// [`Error::Shape`] if there is none.
     pub fn new(modalities: impl IntoIterator<Item = Modality>) -> Result<Self> {
         let bits = modalities.into_iter().fold(0, |bits, modality| bits | 1 << modality.index());
-        if bits == 0 {
-            let expected = "at least one of flair, t1, t1c and t2".to_owned();
-            return Err(Error::Shape { what: "set of MRI sequences", expected, found: "none".to_owned() });
-        }
-        Ok(Self(bits))
+        if bits == 0 { Err(none("set of MRI sequences")) } else { Ok(Self(bits)) }
+    }
+
+    /// The sequences of the places that are filled, in the order of [`Modality::ALL`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if there is none.
+    pub fn of_present<T>(places: &[Option<T>; Modality::COUNT]) -> Result<Self> {
+        Self::new(Modality::ALL.into_iter().zip(places).filter(|(_, place)| place.is_some()).map(|(of, _)| of))
     }
 
     /// All 15 sets, by size, then in the order of their sequences.

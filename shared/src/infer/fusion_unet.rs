@@ -7,7 +7,7 @@ use crate::infer::program::{Image, Runner, check_finite};
 use crate::infer::unet::Compiler;
 use crate::io::Weights;
 use crate::kernel::{Buffer, Nth, Simd, add_into_mean};
-use crate::modality::Modality;
+use crate::modality::{self, Modality};
 use crate::model::unet::UNetConfig;
 
 /// A U-Net for whichever sequences are there, ready to run on one slice at a time.
@@ -83,11 +83,7 @@ impl FusionUNetPlan {
     pub fn run(&mut self, slices: &[Option<&[f32]>; Modality::COUNT]) -> Result<&[f32]> {
         let of = slices.iter().flatten().count();
         if of == 0 {
-            return Err(Error::Shape {
-                what: "input of the network",
-                expected: "at least one of the sequences flair, t1, t1c and t2".to_owned(),
-                found: "none".to_owned(),
-            });
+            return Err(modality::none("input of the network"));
         }
         let present = slices.iter().zip(&self.encoders).filter_map(|(slice, steps)| Some(((*slice)?, steps)));
         for (i, (slice, encoder)) in present.enumerate() {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::infer::program::{Image, Program, Runner, check_finite};
 use crate::infer::tensors::{Halves, conv_tensors};
 use crate::io::Weights;
 use crate::kernel::{Activation, Base, Border, Buffer, ConvShape, Layout, Nth, Simd, pool_into_moments};
-use crate::modality::Modality;
+use crate::modality::{self, Modality};
 use crate::model::hemis::HemisConfig;
 
 /// Places: a sequence's image and the logits, what lies between two convolutions, an encoder's features, and the moments
@@ -115,11 +115,7 @@ impl HemisPlan {
     pub fn run(&mut self, slices: &[Option<&[f32]>; Modality::COUNT]) -> Result<&[f32]> {
         let of = slices.iter().flatten().count();
         if of == 0 {
-            return Err(Error::Shape {
-                what: "input of the network",
-                expected: "at least one of the sequences flair, t1, t1c and t2".to_owned(),
-                found: "none".to_owned(),
-            });
+            return Err(modality::none("input of the network"));
         }
         let present = slices.iter().zip(&self.encoders).filter_map(|(slice, steps)| Some(((*slice)?, steps)));
         for (i, (slice, steps)) in present.enumerate() {

@@ -7,8 +7,7 @@ use crate::infer::unet::UNetPlan;
 use crate::io::Weights;
 use crate::kernel::Buffer;
 use crate::modality::{Modality, ModalitySet};
-use crate::model::segmenter::{N_CLASSES, SegmenterConfig};
-use crate::model::unet::UNetConfig;
+use crate::model::segmenter::{N_CLASSES, SegmenterConfig, unet_config};
 use crate::model::voxel_mlp::VoxelTable;
 use crate::prep::volume::Grid;
 
@@ -68,13 +67,11 @@ impl SegmenterPlan {
                 Network::Hemis(HemisPlan::new(hemis, size, size, weights)?)
             }
             SegmenterConfig::FusionUnet { widths } => {
-                let unet = UNetConfig { in_channels: 1, n_classes: N_CLASSES, widths: widths.clone() };
-                Network::Fusion(FusionUNetPlan::new(&unet, size, size, weights)?)
+                Network::Fusion(FusionUNetPlan::new(&unet_config(1, widths), size, size, weights)?)
             }
             SegmenterConfig::Unet { inputs, widths }
             | SegmenterConfig::Mean { inputs, widths }
             | SegmenterConfig::Mlp { inputs, widths } => {
-                let unet = UNetConfig { in_channels: inputs.len(), n_classes: N_CLASSES, widths: widths.clone() };
                 let missing = if matches!(config, SegmenterConfig::Mlp { .. }) {
                     let table = |modality: Modality| VoxelTable::new(weights, &format!("mlp.{}.", modality.name()));
                     let [flair, t1, t1c, t2] = Modality::ALL.map(table);
@@ -83,7 +80,7 @@ impl SegmenterPlan {
                     Missing::Zero
                 };
                 Network::Unet {
-                    plan: UNetPlan::new(&unet, size, size, weights)?,
+                    plan: UNetPlan::new(&unet_config(inputs.len(), widths), size, size, weights)?,
                     inputs: *inputs,
                     channels: Buffer::zeros(inputs.len() * area)?,
                     missing,

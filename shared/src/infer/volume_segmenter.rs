@@ -313,8 +313,7 @@ impl VolumeSegmenter {
         files: &[&str; Modality::COUNT],
         volumes: &[Option<Volume>; Modality::COUNT],
     ) -> Result<PreparedScan> {
-        let there = volumes.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
-        let present = ModalitySet::new(there.map(|(_, modality)| modality)).ok();
+        let present = ModalitySet::of_present(volumes).ok();
         PreparedScan::new(self.card.grid, self.card.architecture.require(present)?, files, volumes)
     }
 

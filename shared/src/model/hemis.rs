@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::modality::Modality;
+use crate::modality::{self, Modality};
 use crate::nn::{Bias, Conv2d, ConvSpec, concat_channels, max_pool2d};
 
 /// Sizes of a HeMIS network; the defaults are the paper's, but for the last kernel.
@@ -123,11 +123,7 @@ impl Hemis {
             }
         }
         let Some((first, others)) = features.split_first() else {
-            return Err(Error::Shape {
-                what: "input of the network",
-                expected: "at least one of the sequences flair, t1, t1c and t2".to_owned(),
-                found: "none".to_owned(),
-            });
+            return Err(modality::none("input of the network"));
         };
         let sum = others.iter().try_fold(first.clone(), |sum, feature| sum + feature)?;
         let mean = (sum / features.len() as f64)?;

@@ -14,6 +14,11 @@ use crate::modality::{Modality, ModalitySet};
 /// Classes of a pixel: enhancing tumour, and everything else.
 pub const N_CLASSES: usize = 2;
 
+/// The U-Net of a segmenter.
+pub fn unet_config(in_channels: usize, widths: &[usize]) -> UNetConfig {
+    UNetConfig { in_channels, n_classes: N_CLASSES, widths: widths.to_vec() }
+}
+
 /// What a segmenter is made of, and which sequences it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "network", rename_all = "snake_case", deny_unknown_fields)]
@@ -50,13 +55,14 @@ pub enum SegmenterConfig {
 }
 
 impl SegmenterConfig {
-    /// The U-Net inside, where there is one whose channels are sequences.
-    pub fn unet(&self) -> Option<(ModalitySet, UNetConfig)> {
+    /// Sizes of the U-Net inside, where there is one.
+    fn unet(&self) -> Option<UNetConfig> {
         match self {
             Self::Unet { inputs, widths } | Self::Mean { inputs, widths } | Self::Mlp { inputs, widths } => {
-                Some((*inputs, UNetConfig { in_channels: inputs.len(), n_classes: N_CLASSES, widths: widths.clone() }))
+                Some(unet_config(inputs.len(), widths))
             }
-            Self::Hemis(_) | Self::FusionUnet { .. } => None,
+            Self::FusionUnet { widths } => Some(unet_config(1, widths)),
+            Self::Hemis(_) => None,
         }
     }
 
@@ -93,15 +99,7 @@ impl SegmenterConfig {
 
     /// What a slice's sides must be multiples of.
     pub fn size_multiple(&self) -> usize {
-        match self {
-            Self::FusionUnet { widths }
-            | Self::Unet { widths, .. }
-            | Self::Mean { widths, .. }
-            | Self::Mlp { widths, .. } => {
-                UNetConfig { widths: widths.clone(), ..UNetConfig::default() }.size_multiple()
-            }
-            Self::Hemis(_) => 1,
-        }
+        self.unet().map_or(1, |unet| unet.size_multiple())
     }
 
     /// Checks that the values make sense.
@@ -112,10 +110,7 @@ impl SegmenterConfig {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Hemis(config) => config.check(),
-            Self::FusionUnet { widths } => UNetConfig { widths: widths.clone(), ..UNetConfig::default() }.check(),
-            Self::Unet { .. } | Self::Mean { .. } | Self::Mlp { .. } => {
-                self.unet().map_or(Ok(()), |(_, config)| config.check())
-            }
+            _ => self.unet().map_or(Ok(()), |unet| unet.check()),
         }
     }
 }
@@ -156,26 +151,16 @@ impl Segmenter {
     /// [`Error::Shape`] for an impossible configuration, [`Error::Tensor`] if the builder lacks a tensor.
     pub fn new(config: &SegmenterConfig, vb: &VarBuilder<'_>) -> Result<Self> {
         config.check()?;
+        let unet = |inputs: ModalitySet, widths: &[usize]| UNet::new(&unet_config(inputs.len(), widths), vb);
         Ok(match config {
             SegmenterConfig::Hemis(config) => Self::Hemis(Hemis::new(config, vb)?),
-            SegmenterConfig::FusionUnet { widths } => {
-                let config = UNetConfig { in_channels: 1, n_classes: N_CLASSES, widths: widths.clone() };
-                Self::FusionUnet(FusionUNet::new(&config, vb)?)
-            }
-            SegmenterConfig::Unet { inputs, widths }
-            | SegmenterConfig::Mean { inputs, widths }
-            | SegmenterConfig::Mlp { inputs, widths } => {
-                let unet = UNetConfig { in_channels: inputs.len(), n_classes: N_CLASSES, widths: widths.clone() };
-                let unet = UNet::new(&unet, vb)?;
-                match config {
-                    SegmenterConfig::Unet { .. } => Self::Unet(*inputs, unet),
-                    SegmenterConfig::Mean { .. } => Self::Mean(*inputs, unet),
-                    _ => {
-                        let mlp = |modality: Modality| VoxelMlp::new(&vb.pp("mlp").pp(modality.name()));
-                        let [flair, t1, t1c, t2] = Modality::ALL.map(mlp);
-                        Self::Mlp(*inputs, unet, [flair?, t1?, t1c?, t2?])
-                    }
-                }
+            SegmenterConfig::FusionUnet { widths } => Self::FusionUnet(FusionUNet::new(&unet_config(1, widths), vb)?),
+            SegmenterConfig::Unet { inputs, widths } => Self::Unet(*inputs, unet(*inputs, widths)?),
+            SegmenterConfig::Mean { inputs, widths } => Self::Mean(*inputs, unet(*inputs, widths)?),
+            SegmenterConfig::Mlp { inputs, widths } => {
+                let mlp = |modality: Modality| VoxelMlp::new(&vb.pp("mlp").pp(modality.name()));
+                let [flair, t1, t1c, t2] = Modality::ALL.map(mlp);
+                Self::Mlp(*inputs, unet(*inputs, widths)?, [flair?, t1?, t1c?, t2?])
             }
         })
     }

@@ -1,6 +1,5 @@
 //! `cmim eval`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -12,7 +11,7 @@ use trainer::evaluate::{EvaluationReport, Scored, score};
 use trainer::model_dir::{CARD, ModelDir, is_segmenter, is_whole_only, read_split};
 use trainer::train::WholeModel;
 
-use super::print;
+use super::{note, print};
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
@@ -127,11 +126,6 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         (Some(raw), None) => print(&format!("calibration error    {raw:.3} of the scores")),
         _ => Ok(()),
     }
-}
-
-/// A remark on standard error.
-fn note(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stderr(), "note: {text}")?)
 }
 
 /// The labelled studies of a part of the split; all without a part.

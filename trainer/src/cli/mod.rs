@@ -72,3 +72,8 @@ fn print(text: &str) -> anyhow::Result<()> {
         result => result.context("cannot write to standard output"),
     }
 }
+
+/// A remark on standard error.
+fn note(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stderr(), "note: {text}")?)
+}

@@ -1,7 +1,6 @@
 //! `cmim eval` of a network that outlines tumours in MRI.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,7 +12,7 @@ use trainer::evaluate::outlines::{OutlineReport, SubsetReport, measure, subsets}
 use trainer::model_dir::{SegmenterDir, read_scan_parts};
 
 use super::eval::EvalArgs;
-use super::print;
+use super::{note, print};
 
 /// Measures a segmenter.
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
@@ -82,11 +81,6 @@ fn chosen(entries: Vec<Entry>, args: &EvalArgs, subsets: &[ModalitySet]) -> anyh
         bail!("none of these scans has the sequences to be given: {}", sets.join(", or "));
     }
     Ok(scans)
-}
-
-/// A remark on standard error.
-fn note(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stderr(), "note: {text}")?)
 }
 
 fn text(report: &OutlineReport, args: &EvalArgs) -> String {

@@ -9,6 +9,7 @@ use toml::Value;
 use trainer::checkpoint::write_atomically;
 use trainer::config::SegmentationConfig;
 use trainer::data::VolumeSource;
+use trainer::data::volumes::list;
 use trainer::suite::outlines::OutlineTable;
 use trainer::suite::{self, Progress as _, Suite, TABLE2};
 
@@ -64,10 +65,7 @@ pub(super) fn run(args: &Table2Args) -> anyhow::Result<()> {
 /// Other volumes in the protocol's place: each seed divides the patients anew, or takes another fold. Sequences that
 /// no scan has are left out.
 fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) -> anyhow::Result<()> {
-    let mut found = sources.iter().map(VolumeSource::sequences);
-    let first = found.next().context("no source")??;
-    let sequences = found
-        .try_fold(first, |all, of| -> anyhow::Result<_> { Ok(ModalitySet::new(all.iter().chain(of?.iter()))?) })?;
+    let sequences = ModalitySet::new(list(sources)?.entries.iter().flat_map(|entry| entry.present.iter()))?;
     let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
     let data = data_of(suite);
     data.insert("volumes".to_owned(), Value::Array(names.iter().cloned().map(Value::String).collect()));

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use shared::{Modality, ModalitySet};
 
 use super::error::DataError;
 
@@ -196,20 +195,6 @@ pub enum VolumeSource {
     Brats(PathBuf),
     /// `phantom:brain`: generated heads.
     Phantom(BrainSource),
-}
-
-impl VolumeSource {
-    /// The sequences that at least one of its scans has.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`super::brats::discover`].
-    pub fn sequences(&self) -> super::Result<ModalitySet> {
-        let Self::Brats(dir) = self else { return Ok(ModalitySet::ALL) };
-        let scans = super::brats::discover(dir)?.scans;
-        let has = |modality: &Modality| scans.iter().any(|scan| scan.sequences[modality.index()].is_some());
-        Ok(ModalitySet::new(Modality::ALL.into_iter().filter(has))?)
-    }
 }
 
 impl FromStr for VolumeSource {

@@ -290,7 +290,7 @@ impl OutlineTable {
 
     /// All sets of sequences of the methods that take them, as a figure, SVG.
     pub fn to_heat_map(&self) -> String {
-        let sets = ModalitySet::all();
+        let sets = self.measured_sets();
         let columns: Vec<&str> = self.subsets.keys().map(|method| self.label(method)).collect();
         let rows: Vec<String> = sets.iter().map(ToString::to_string).collect();
         let cells: Vec<Vec<Option<HeatCell>>> = sets
@@ -303,10 +303,18 @@ impl OutlineTable {
         heat_map("Test Dice by the sequences that are there", &rows, &columns, &cells)
     }
 
+    /// The sets of sequences that some method was measured with.
+    fn measured_sets(&self) -> Vec<ModalitySet> {
+        let is_measured = |set: &ModalitySet| self.subsets.values().any(|of| of.contains_key(&set.name()));
+        ModalitySet::all().into_iter().filter(is_measured).collect()
+    }
+
     /// The table for a terminal.
     pub fn to_text(&self) -> String {
+        let names = self.rows.iter().map(|row| row.label.as_str()).chain(self.paired.keys().map(String::as_str));
+        let wide = names.map(|name| name.chars().count()).max().unwrap_or(0) + 2;
         let mut text = format!(
-            "{}\n\n{:<44}{:<7}{:>7}   95% interval      {:>7}  seeds  paper\n",
+            "{}\n\n{:<wide$}{:<7}{:>7}   95% interval      {:>7}  seeds  paper\n",
             self.title, "test Dice", "", "", "at half"
         );
         let interval = |lo: Option<f64>, hi: Option<f64>| match (lo, hi) {
@@ -317,7 +325,7 @@ impl OutlineTable {
             let published = row.published.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
             let _ = writeln!(
                 text,
-                "{:<44}{:<7}{:>7.4}   {:<18}{:>7.4}  {:>5}  {published:>5}",
+                "{:<wide$}{:<7}{:>7.4}   {:<18}{:>7.4}  {:>5}  {published:>5}",
                 row.label,
                 row.modality.label(),
                 row.dice,
@@ -339,7 +347,7 @@ impl OutlineTable {
                 let interval = signed(found.lo, found.hi);
                 let _ = writeln!(
                     text,
-                    "{name:<44}{modality:<7}{:>+7.4}   {interval:<20}{half:>+7.4}  {:>3}",
+                    "{name:<wide$}{modality:<7}{:>+7.4}   {interval:<20}{half:>+7.4}  {:>3}",
                     found.diff,
                     found.by_seed.len()
                 );
@@ -349,7 +357,7 @@ impl OutlineTable {
             text.push_str("\nby the sequences that are there\n");
             let header: Vec<String> = self.subsets.keys().map(|method| format!("{method:>14}")).collect();
             let _ = writeln!(text, "{:<30}{}", "", header.concat());
-            for set in ModalitySet::all() {
+            for set in self.measured_sets() {
                 let name = set.name();
                 let cells = self.subsets.values().map(|of| match of.get(&name) {
                     Some(found) => format!("{:>14.4}", found.dice),

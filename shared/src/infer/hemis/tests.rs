@@ -1,6 +1,7 @@
 //! The compiled HeMIS network beside a plain evaluation of the same network.
 
 use super::*;
+use crate::Error;
 use crate::infer::random::{RandomTensors, Tensors, conv_bias, planes, random_image, spoiled};
 use crate::kernel::naive::{self, Planes, assert_close};
 

@@ -103,7 +103,7 @@ fn plans_are_the_trainable_networks() {
 #[test]
 fn every_instruction_set_gives_the_same() {
     let widths = vec![5, 16, 9];
-    let config = UNetConfig { in_channels: 1, n_classes: N_CLASSES, widths: widths.clone() };
+    let config = unet_config(1, &widths);
     let (_, weights) = network(&SegmenterConfig::FusionUnet { widths });
     let slices = slices();
     let run = |simd, present| {

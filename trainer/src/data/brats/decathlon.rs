@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::layout::{Layout, Listing, SEQUENCES, Scan, VolumeFile, entries};
+use shared::Modality;
+
+use super::layout::{Layout, Listing, Scan, VolumeFile, entries};
 use super::names;
 use crate::data::error::{DataError, Result};
 
@@ -67,7 +69,7 @@ fn volumes(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(volumes)
 }
 
-/// Where each of [`SEQUENCES`] stands in the files.
+/// Where each of [`Modality::ALL`] stands in the files.
 fn positions(modality: &BTreeMap<String, String>) -> std::result::Result<[Option<usize>; 4], String> {
     let mut positions = [None; 4];
     for (position, name) in modality {
@@ -77,10 +79,15 @@ fn positions(modality: &BTreeMap<String, String>) -> std::result::Result<[Option
             "t1w" | "t1" => 1,
             "t1gd" | "t1ce" | "t1c" => 2,
             "t2w" | "t2" => 3,
-            _ => return Err(format!("`modality`: `{name}` is none of {}", SEQUENCES.join(", "))),
+            _ => {
+                return Err(format!(
+                    "`modality`: `{name}` is none of {}",
+                    Modality::ALL.map(Modality::label).join(", ")
+                ));
+            }
         };
         if positions[sequence].replace(number).is_some() {
-            return Err(format!("`modality`: {} is there twice", SEQUENCES[sequence]));
+            return Err(format!("`modality`: {} is there twice", Modality::ALL[sequence].label()));
         }
     }
     if positions == [None; 4] {

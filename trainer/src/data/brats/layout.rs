@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use shared::Modality;
+
 use super::decathlon;
 use super::names::Part;
 use crate::data::error::{DataError, Result};
-
-/// The sequences of a scan, in the order of [`Scan::sequences`].
-pub const SEQUENCES: [&str; 4] = ["FLAIR", "T1", "T1c", "T2"];
 
 /// Folders by grade (high, low) in the editions up to 2019.
 const GRADES: [&str; 2] = ["HGG", "LGG"];
@@ -30,7 +29,7 @@ pub struct Scan {
     pub name: String,
     /// Whose it is: scans of one patient must not be parted by a split.
     pub patient: String,
-    /// The volumes, in the order of [`SEQUENCES`]; at least one is there.
+    /// The volumes, in the order of [`Modality::ALL`]; at least one is there.
     pub sequences: [Option<VolumeFile>; 4],
     /// The labels that experts drew.
     pub truth: Option<VolumeFile>,
@@ -41,7 +40,8 @@ pub struct Scan {
 impl Scan {
     /// What is missing, in a sentence.
     pub(super) fn lacks(&self) -> Option<String> {
-        let sequences = SEQUENCES.iter().zip(&self.sequences).filter(|(_, file)| file.is_none()).map(|(name, _)| *name);
+        let sequences =
+            Modality::ALL.into_iter().zip(&self.sequences).filter(|(_, file)| file.is_none()).map(|(of, _)| of.label());
         let truth = self.truth.is_none().then_some("truth");
         let missing: Vec<&str> = sequences.chain(truth).collect();
         (!missing.is_empty()).then(|| format!("{}: there is no {}", self.name, missing.join(", no ")))
@@ -201,7 +201,7 @@ impl ScanFolder {
         let mut truth = None;
         for (name, path) in &self.files {
             let (slot, part) = match layout.part(name) {
-                Some(Part::Sequence(sequence)) => (&mut sequences[sequence], SEQUENCES[sequence]),
+                Some(Part::Sequence(sequence)) => (&mut sequences[sequence], Modality::ALL[sequence].label()),
                 Some(Part::Truth) => (&mut truth, "truth"),
                 None => continue,
             };

@@ -5,5 +5,5 @@ mod layout;
 mod names;
 mod read;
 
-pub use layout::{Layout, Listing, SEQUENCES, Scan, VolumeFile, discover};
+pub use layout::{Layout, Listing, Scan, VolumeFile, discover};
 pub use read::{read, read_file, read_truth};

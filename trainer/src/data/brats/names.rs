@@ -8,13 +8,13 @@ const EXTENSIONS: [&str; 4] = [".nii.gz", ".nii", ".mha", ".mhd"];
 /// What a file is to its scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The sequence at this position among [`super::SEQUENCES`].
+    /// The sequence at this position among [`shared::Modality::ALL`].
     Sequence(usize),
     /// The labels that experts drew.
     Truth,
 }
 
-/// What marks the files of the four sequences, in the order of [`super::SEQUENCES`], and of the truth.
+/// What marks the files of the four sequences, in the order of [`shared::Modality::ALL`], and of the truth.
 #[derive(Debug, Clone, Copy)]
 struct Marks {
     /// In small letters.

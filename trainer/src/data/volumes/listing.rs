@@ -81,12 +81,11 @@ impl Entry {
     }
 
     fn brats(number: usize, scan: brats::Scan) -> Result<Self> {
-        let there = scan.sequences.iter().zip(Modality::ALL).filter(|(file, _)| file.is_some());
         Ok(Self {
             source: number,
             name: scan.name.clone(),
             patient: scan.patient.clone(),
-            present: ModalitySet::new(there.map(|(_, modality)| modality))?,
+            present: ModalitySet::of_present(&scan.sequences)?,
             is_labelled: scan.truth.is_some(),
             origin: Origin::Brats(Box::new(scan)),
         })

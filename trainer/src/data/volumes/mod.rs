@@ -101,13 +101,9 @@ impl VolumeSet {
         let mut set = Self { scans: Vec::new(), slices: Vec::new(), notes, grid, store };
         // As many scans at a time as there are cores: memory does not grow with the data.
         for part in entries.chunks(rayon::current_num_threads()) {
-            let read = |entry: &Entry| -> Result<Prepared> {
-                let scan = entry.read()?;
-                let slices = prepare(&scan, grid)?;
-                Ok((entry.source, scan.without_voxels()?, slices))
-            };
-            for prepared in part.par_iter().map(read).collect::<Result<Vec<_>>>()? {
-                set.push(prepared)?;
+            let prepared = part.par_iter().map(|entry| prepare(&entry.read()?, grid)).collect::<Result<Vec<_>>>()?;
+            for (entry, (geometry, slices)) in part.iter().zip(prepared) {
+                set.push(entry, geometry, slices)?;
             }
         }
         if set.slices.is_empty() {
@@ -116,7 +112,7 @@ impl VolumeSet {
         Ok(set)
     }
 
-    fn push(&mut self, (source, scan, slices): Prepared) -> Result<()> {
+    fn push(&mut self, entry: &Entry, geometry: Geometry, slices: Vec<Record>) -> Result<()> {
         let first = self.slices.len();
         let mut positions = Vec::with_capacity(slices.len());
         for (position, n_enhancing, record) in slices {
@@ -124,7 +120,16 @@ impl VolumeSet {
             self.slices.push(SliceInfo { scan: self.scans.len(), n_enhancing });
             positions.push(position);
         }
-        self.scans.push(Scan { source, slices: first..self.slices.len(), positions, ..scan });
+        self.scans.push(Scan {
+            name: entry.name.clone(),
+            patient: entry.patient.clone(),
+            source: entry.source,
+            present: entry.present,
+            is_labelled: entry.is_labelled,
+            slices: first..self.slices.len(),
+            positions,
+            geometry,
+        });
         Ok(())
     }
 
@@ -141,36 +146,17 @@ impl VolumeSet {
     }
 }
 
-/// Source, scan without slices, and position, enhancing pixels and record of each slice.
-type Prepared = (usize, Scan, Vec<(usize, usize, Vec<u8>)>);
+/// Position of a slice in its volume, its enhancing pixels, and its bytes in the store.
+type Record = (usize, usize, Vec<u8>);
 
-impl RawScan {
-    /// What is known of it beside the voxels.
-    fn without_voxels(&self) -> Result<Scan> {
-        let present = self.sequences.iter().zip(Modality::ALL).filter(|(volume, _)| volume.is_some());
-        let present = ModalitySet::new(present.map(|(_, modality)| modality))?;
-        let geometry = self.sequences.iter().flatten().next().map(|volume| volume.geometry);
-        Ok(Scan {
-            name: self.name.clone(),
-            patient: self.patient.clone(),
-            source: 0,
-            present,
-            is_labelled: self.truth.is_some(),
-            slices: 0..0,
-            positions: Vec::new(),
-            geometry: geometry.ok_or_else(|| DataError::NoStudies(self.name.clone()))?,
-        })
-    }
-}
-
-/// Position, enhancing pixels and record of each slice in which there is brain.
-fn prepare(scan: &RawScan, grid: Grid) -> Result<Vec<(usize, usize, Vec<u8>)>> {
+/// The geometry of a scan, and each slice in which there is brain.
+fn prepare(scan: &RawScan, grid: Grid) -> Result<(Geometry, Vec<Record>)> {
+    let geometry = scan.sequences.iter().flatten().next().map(|volume| volume.geometry);
+    let geometry = geometry.ok_or_else(|| DataError::NoStudies(scan.name.clone()))?;
     let mut standardized: Vec<Option<Vec<f32>>> = Vec::with_capacity(Modality::COUNT);
-    let mut geometry = None;
     for volume in &scan.sequences {
         standardized.push(match volume {
             Some(volume) => {
-                geometry.get_or_insert(volume.geometry);
                 let mut voxels = volume.voxels.clone();
                 normalize(&scan.name, &volume.geometry, &mut voxels)?;
                 Some(voxels)
@@ -178,7 +164,6 @@ fn prepare(scan: &RawScan, grid: Grid) -> Result<Vec<(usize, usize, Vec<u8>)>> {
             None => None,
         });
     }
-    let Some(geometry) = geometry else { return Ok(Vec::new()) };
     let resampler = grid.from_volume(&geometry);
     let [width, height, depth] = geometry.size;
     let mut slices = Vec::new();
@@ -212,7 +197,7 @@ fn prepare(scan: &RawScan, grid: Grid) -> Result<Vec<(usize, usize, Vec<u8>)>> {
         }
         slices.push((position, n_enhancing, record));
     }
-    Ok(slices)
+    Ok((geometry, slices))
 }
 
 #[cfg(test)]

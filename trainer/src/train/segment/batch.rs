@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use rand::Rng;
 use shared::model::segmenter::Slices;
+use shared::prep::volume::Grid;
 use shared::{Modality, ModalitySet};
 
 use crate::data::volumes::{Slice, VolumeSet};
@@ -35,16 +36,9 @@ impl Batch {
         patients: Vec<usize>,
         [sequences, shown]: [ModalitySet; 2],
     ) -> Result<Self> {
-        let (n, size) = (items.len(), data.grid.size);
-        let area = data.grid.area();
+        let size = data.grid.size;
         let plane = |modality: Modality| -> Result<Option<Tensor>> {
-            if !sequences.contains(modality) {
-                return Ok(None);
-            }
-            let range = modality.index() * area..(modality.index() + 1) * area;
-            let values: Vec<f32> =
-                slices.iter().flat_map(|slice| slice.pixels[range.clone()].iter().copied()).collect();
-            Ok(Some(Tensor::from_vec(values, (n, 1, size, size), &Device::Cpu)?))
+            sequences.contains(modality).then(|| sequence(slices, data.grid, modality)).transpose()
         };
         let [flair, t1, t1c, t2] = Modality::ALL.map(plane);
         let all = [flair?, t1?, t1c?, t2?];
@@ -102,4 +96,11 @@ impl Batch {
         let x = Tensor::from_vec(x, (n, 1), &Device::Cpu)?;
         Ok(Some((x, Tensor::from_vec(y, (n, Modality::COUNT), &Device::Cpu)?)))
     }
+}
+
+/// One sequence of some slices: `[N, 1, size, size]`.
+pub(super) fn sequence(slices: &[Slice], grid: Grid, modality: Modality) -> Result<Tensor> {
+    let range = modality.index() * grid.area()..(modality.index() + 1) * grid.area();
+    let values: Vec<f32> = slices.iter().flat_map(|slice| slice.pixels[range.clone()].iter().copied()).collect();
+    Ok(Tensor::from_vec(values, (slices.len(), 1, grid.size, grid.size), &Device::Cpu)?)
 }

@@ -1,10 +1,10 @@
 //! Outlines of whole volumes against the truth.
 
-use candle_core::{Device, Tensor};
 use shared::metric::Overlap;
 use shared::model::segmenter::{Segmenter, Slices};
 use shared::{Modality, ModalitySet};
 
+use super::batch::sequence;
 use super::model::margin;
 use crate::data::volumes::VolumeSet;
 use crate::error::Result;
@@ -80,20 +80,16 @@ pub(super) fn histograms(
         .collect();
     for part in slices.chunks(BATCH) {
         let read = part.iter().map(|(_, slice)| data.slice(*slice)).collect::<std::result::Result<Vec<_>, _>>()?;
-        let planes = |modality: Modality| -> Result<Tensor> {
-            let area = data.grid.area();
-            let range = modality.index() * area..(modality.index() + 1) * area;
-            let values: Vec<f32> = read.iter().flat_map(|slice| slice.pixels[range.clone()].iter().copied()).collect();
-            Ok(Tensor::from_vec(values, (part.len(), 1, data.grid.size, data.grid.size), &Device::Cpu)?)
-        };
         let mut given: Slices = [None, None, None, None];
         match feed {
             Feed::Sequences(set) => {
                 for modality in set.iter() {
-                    given[modality.index()] = Some(planes(modality)?);
+                    given[modality.index()] = Some(sequence(&read, data.grid, modality)?);
                 }
             }
-            Feed::InPlaceOf { given: sequence, taken_for } => given[taken_for.index()] = Some(planes(sequence)?),
+            Feed::InPlaceOf { given: shown, taken_for } => {
+                given[taken_for.index()] = Some(sequence(&read, data.grid, shown)?);
+            }
         }
         let logits = segmenter.forward_t(&given, false)?.logits;
         let probabilities = candle_nn::ops::sigmoid(&margin(&logits)?)?.flatten_all()?.to_vec1::<f32>()?;

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::mi::{Term, select_locations};
 use shared::model::classifier::RunningMeans;
-use shared::model::segmenter::{Segmenter, SegmenterOutput, Slices, stack};
+use shared::model::segmenter::{Segmenter, SegmenterOutput, Slices, stack, unet_config};
 use shared::model::unet::UNet;
 use shared::nn::{Linear, Parameters, cross_entropy, softplus};
 use shared::{Modality, ModalitySet};
@@ -159,10 +159,7 @@ impl Model {
 
 /// The all-sequence U-Net.
 pub(super) fn teacher(config: &SegmentationConfig, vb: &candle_nn::VarBuilder<'_>) -> Result<UNet> {
-    let (inputs, widths) = (config.data.sequences, config.widths.clone());
-    let config = shared::model::segmenter::SegmenterConfig::Unet { inputs, widths };
-    let (_, config) = config.unet().unwrap_or((inputs, shared::model::unet::UNetConfig::default()));
-    Ok(UNet::new(&config, vb)?)
+    Ok(UNet::new(&unet_config(config.data.sequences.len(), &config.widths), vb)?)
 }
 
 /// Adds `L_ll` of the rows that have every sequence, with the patient's own or another's features.

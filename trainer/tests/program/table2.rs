@@ -1,9 +1,6 @@
 //! Table 2 from a folder of BRATS 2015, run by the program as a user would.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use shared::Modality;
@@ -12,9 +9,7 @@ use shared::io::{Geometry, Volume};
 use trainer::data::BrainSource;
 use trainer::data::phantom::brain;
 
-fn cmim(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cmim")).args(args).output().unwrap()
-}
+use super::cmim;
 
 const SCANS: [&str; 5] = [
     "HGG/brats_2013_pat0001_1",

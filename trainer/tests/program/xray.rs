@@ -1,12 +1,11 @@
 //! The program as a user runs it: what it leaves behind, what it prints, and what it says of bad input.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use shared::Finding;
+
+use super::{cmim, refused, succeeds, text};
 
 /// A network and a data set so small that an epoch takes a second or two even in a debug build.
 const TINY: &str = r#"
@@ -50,29 +49,6 @@ patience = 9
 average_decay = 0.9
 max_positive_weight = 5.0
 "#;
-
-fn cmim(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cmim")).args(args).output().unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Runs what must fail; gives what it said.
-fn refused(args: &[&str]) -> String {
-    let output = cmim(args);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
-    said
-}
-
-fn succeeds(args: &[&str]) -> String {
-    let output = cmim(args);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// Trains the tiny model; `replace` changes its configuration.
 fn trained(dir: &Path, name: &str, replace: [&str; 2]) -> PathBuf {

@@ -1,10 +1,7 @@
 //! The program on MRI: train, evaluate, outline, and what it says of bad input.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -15,6 +12,8 @@ use shared::io::{Geometry, Volume, read_volume};
 use shared::{Modality, ModalitySet};
 use trainer::data::phantom::brain;
 use trainer::data::{BrainSource, VolumeSource};
+
+use super::{refused, succeeds, text};
 
 /// A network and heads so small that an epoch takes a second.
 const TINY: &str = r#"
@@ -41,29 +40,6 @@ max_positive_weight = 1.0
 
 /// The generated heads of the configuration.
 const HEADS: BrainSource = BrainSource { n: 10, seed: 1, size: 16, slices: 3, difficulty: 0, lacking: 0 };
-
-fn cmim(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cmim")).args(args).output().unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Runs what must fail; gives what it said.
-fn refused(args: &[&str]) -> String {
-    let output = cmim(args);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
-    said
-}
-
-fn succeeds(args: &[&str]) -> String {
-    let output = cmim(args);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeeds(args)).unwrap()
