@@ -68,7 +68,7 @@ fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) -> anyhow::Result<(
     let sequences = ModalitySet::new(list(sources)?.entries.iter().flat_map(|entry| entry.present.iter()))?;
     let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
     let data = data_of(suite);
-    data.insert("volumes".to_owned(), Value::Array(names.iter().cloned().map(Value::String).collect()));
+    let before = data.insert("volumes".to_owned(), Value::Array(names.iter().cloned().map(Value::String).collect()));
     let list = sequences.iter().map(|modality| Value::String(modality.name().to_owned())).collect();
     data.insert("sequences".to_owned(), Value::Array(list));
     data.remove("validation");
@@ -86,6 +86,8 @@ fn replace_data(suite: &mut Suite, sources: &[VolumeSource]) -> anyhow::Result<(
         Lines.line(&format!("{modality} is left out: no scan has it"));
     }
     // A title that spoke of other data would be wrong.
-    suite.title = format!("{}: enhancing tumour from one sequence alone", names.join(", "));
+    if before.is_some() {
+        suite.title = format!("{}: enhancing tumour from one sequence alone", names.join(", "));
+    }
     Ok(())
 }

@@ -15,22 +15,27 @@ pub struct ForestRow<'a> {
     pub published: Option<f64>,
 }
 
-const WIDTH: f64 = 900.0;
+/// Least room for the names, width of a letter, width of the axis, and room for the numbers.
 const LEFT: f64 = 320.0;
+const LETTER: f64 = 6.6;
+const AXIS: f64 = 390.0;
 const RIGHT: f64 = 190.0;
 const ROW: f64 = 28.0;
 const TOP: f64 = 54.0;
 
 /// Rows with point and interval; a vertical line at `reference`.
 pub fn forest(title: &str, axis: &str, rows: &[ForestRow<'_>], reference: Option<f64>) -> String {
+    let longest = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
+    let left = LEFT.max(LETTER * longest as f64 + 28.0);
+    let (right, width) = (left + AXIS, left + AXIS + RIGHT);
     let bottom = TOP + ROW * rows.len() as f64;
-    let mut svg = Svg::new(WIDTH, bottom + 62.0, title);
+    let mut svg = Svg::new(width, bottom + 62.0, title);
     svg.text((16.0, 26.0), 15.0, Anchor::Start, INK, title);
     let ends = rows.iter().flat_map(|row| {
         let (lo, hi) = row.interval.unwrap_or((row.value, row.value));
         [Some(row.value), Some(lo), Some(hi), row.published]
     });
-    let x = Axis::around(ends.flatten().chain(reference), LEFT, WIDTH - RIGHT);
+    let x = Axis::around(ends.flatten().chain(reference), left, right);
     for (value, name) in x.ticks(6) {
         svg.line((x.at(value), TOP - 8.0), (x.at(value), bottom), FAINT, 0.6, "");
         svg.text((x.at(value), bottom + 16.0), 11.0, Anchor::Middle, GREY, &name);
@@ -40,7 +45,7 @@ pub fn forest(title: &str, axis: &str, rows: &[ForestRow<'_>], reference: Option
     }
     for (i, row) in rows.iter().enumerate() {
         let y = TOP + ROW * (i as f64 + 0.5);
-        svg.text((LEFT - 12.0, y + 4.0), 12.0, Anchor::End, INK, row.label);
+        svg.text((left - 12.0, y + 4.0), 12.0, Anchor::End, INK, row.label);
         if let Some(published) = row.published.filter(|value| value.is_finite()) {
             svg.dot((x.at(published), y), 4.5, COLOURS[1], Fill::Hollow);
         }
@@ -55,12 +60,12 @@ pub fn forest(title: &str, axis: &str, rows: &[ForestRow<'_>], reference: Option
             None => format!("{:.3}", row.value),
         };
         svg.dot((x.at(row.value), y), 4.5, COLOURS[0], Fill::Solid);
-        svg.text((WIDTH - RIGHT + 14.0, y + 4.0), 12.0, Anchor::Start, INK, &words);
+        svg.text((right + 14.0, y + 4.0), 12.0, Anchor::Start, INK, &words);
     }
-    svg.text((f64::midpoint(LEFT, WIDTH - RIGHT), bottom + 36.0), 12.0, Anchor::Middle, GREY, axis);
+    svg.text((f64::midpoint(left, right), bottom + 36.0), 12.0, Anchor::Middle, GREY, axis);
     if rows.iter().any(|row| row.published.is_some()) {
         let note = "hollow: the paper, on its own data";
-        svg.text((WIDTH - 16.0, bottom + 54.0), 11.0, Anchor::End, COLOURS[1], note);
+        svg.text((width - 16.0, bottom + 54.0), 11.0, Anchor::End, COLOURS[1], note);
     }
     svg.finish()
 }
