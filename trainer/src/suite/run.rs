@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use shared::Modality;
 use shared::io::weights::sha256_hex;
@@ -332,8 +333,13 @@ fn result_of<E: Experiment>(folder: &Path, job: &Job<E>) -> Result<Option<RunRes
 fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, shared: &E::Shared) -> Result<RunResult> {
     let start = Instant::now();
     let (path, out) = paths(folder, job);
-    let options =
-        Options { out: out.clone(), start: Start::ResumeIfAny, twin: None, command: format!("suite row {}", job.key) };
+    let options = Options {
+        out: out.clone(),
+        start: Start::ResumeIfAny,
+        twin: None,
+        command: format!("suite row {}", job.key),
+        device: Device::Cpu,
+    };
     let mut config = job.config.clone();
     if let Some(teacher) = &job.teacher {
         config.taught_by(paths(folder, teacher).1);
