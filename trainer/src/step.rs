@@ -84,13 +84,15 @@ impl Steps {
         Ok(Self { case, adam, device: device.clone() })
     }
 
-    /// One step, until the device has done it: the loss.
-    fn step(&mut self) -> Result<f32> {
+    /// One step, until the device has done it: the loss, and the milliseconds until it is known.
+    fn step(&mut self) -> Result<(f32, f64)> {
+        let start = Instant::now();
         let loss = self.case.loss()?;
         let value = loss.to_scalar::<f32>()?;
+        let forward_ms = start.elapsed().as_secs_f64() * 1e3;
         self.adam.step(&loss.backward()?, 1.0)?;
         self.device.synchronize()?;
-        Ok(value)
+        Ok((value, forward_ms))
     }
 
     /// Says that it is ready, answers every line of input with a line of JSON that holds the loss and the milliseconds of
@@ -118,9 +120,9 @@ impl Steps {
                 peak_bytes(&self.device)?;
             }
             let start = Instant::now();
-            let loss = self.step()?;
+            let (loss, forward_ms) = self.step()?;
             let ms = start.elapsed().as_secs_f64() * 1e3;
-            answer(&json!({ "loss": loss, "ms": ms })).map_err(io)?;
+            answer(&json!({ "loss": loss, "ms": ms, "forward_ms": forward_ms })).map_err(io)?;
         }
         let bytes = peak_bytes(&self.device)?;
         answer(&json!({ "peak_bytes": bytes })).map_err(io)

@@ -1,7 +1,8 @@
 //! `cargo xtask cuda` and `bundle gpu`: the program for NVIDIA GPUs, built on machines without one.
 //!
-//! Where the system has no CUDA toolkit, NVIDIA's packages for Python are one. candle's CUDA kernels are compiled but for
-//! the quantized ones, which no network here has and which take most of an hour.
+//! Where the system has no CUDA toolkit, NVIDIA's packages for Python are one. Two of candle's crates are changed for this
+//! build alone, in copies: the kernels are compiled but for the quantized ones, which no network here has and which take
+//! most of an hour; and a gradient is taken as it is where candle would add it to zeros, which costs a fourth of a step.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -45,12 +46,14 @@ pub fn build() -> Result<PathBuf> {
     ensure!(cfg!(target_os = "linux"), "the program for NVIDIA GPUs is built on Linux");
     let folder = target_dir()?.join("cuda");
     fs::create_dir_all(&folder)?;
-    let kernels = patched_kernels(&folder)?;
+    let patched = [("candle-kernels", patched_kernels(&folder)?), ("candle-core", patched_core(&folder)?)];
     let mut build = cargo();
     build.args(["build", "--release", "--package", "trainer", "--bin", "cmim", "--features", "cuda"]);
     build.arg("--target-dir").arg(folder.join("build"));
     build.args(["--config", "profile.release.strip=\"symbols\""]);
-    build.arg("--config").arg(format!("patch.crates-io.candle-kernels.path={:?}", kernels.display().to_string()));
+    for (name, path) in &patched {
+        build.arg("--config").arg(format!("patch.crates-io.{name}.path={:?}", path.display().to_string()));
+    }
     if env::var_os("CUDA_COMPUTE_CAP").is_none() {
         build.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
     }
@@ -130,8 +133,7 @@ fn link(_: impl AsRef<Path>, at: &Path) -> Result<()> {
 
 /// A driver to link with, which does nothing: the real one comes with the GPU.
 fn stub_driver(lib: &Path) -> Result<()> {
-    let bindings = package("cudarc")?.join("src/driver/sys/mod.rs");
-    let bindings = fs::read_to_string(&bindings).with_context(|| format!("reading {}", bindings.display()))?;
+    let bindings = read(&package("cudarc")?.join("src/driver/sys/mod.rs"))?;
     let source = lib.join("stub.c");
     let functions: BTreeSet<&str> = words_after(&bindings, "fn ").filter(|name| is_of_driver(name)).collect();
     let text: String = functions.iter().map(|name| format!("int {name}(void) {{ return 999; }}\n")).collect();
@@ -174,40 +176,121 @@ fn package(name: &str) -> Result<PathBuf> {
 
 /// candle's kernels without [`LEFT_OUT`].
 fn patched_kernels(folder: &Path) -> Result<PathBuf> {
-    let from = package("candle-kernels")?;
-    let to = folder.join("candle-kernels");
-    if to.is_dir() {
-        fs::remove_dir_all(&to)?;
-    }
-    copy(&from, &to)?;
-    let edit = |file: &str, f: &dyn Fn(String) -> Result<String>| -> Result<()> {
-        let path = to.join(file);
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(fs::write(&path, f(text).with_context(|| format!("changing {}", path.display()))?)?)
+    let (from, to) = (package("candle-kernels")?, folder.join("candle-kernels"));
+    let declared = read(&from.join("src/ffi.rs"))?;
+    let change = |file: &Path, text: String| match file.to_str() {
+        Some("src/lib.rs") => slim_library(text, &declared),
+        Some("build.rs") => slim_build(&text),
+        _ => Ok(text),
     };
-    let declared = fs::read_to_string(to.join("src/ffi.rs"))?;
-    edit("src/lib.rs", &|text| slim_library(text, &declared))?;
-    edit("build.rs", &|text| slim_build(&text))?;
-    for name in LEFT_OUT {
-        let path = to.join(name);
-        if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
-    }
+    copy(&from, &to, Path::new(""), &|file| !LEFT_OUT.iter().any(|name| file == Path::new(name)), &change)?;
     Ok(to)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
+/// candle itself, whose backward pass takes the first gradient of a tensor as it is.
+fn patched_core(folder: &Path) -> Result<PathBuf> {
+    let (from, to) = (package("candle-core")?, folder.join("candle-core"));
+    let change = |file: &Path, text: String| match file.to_str() {
+        Some("src/backprop.rs") => take_first_gradients(&text),
+        _ => Ok(text),
+    };
+    copy(&from, &to, Path::new(""), &|_| true, &change)?;
+    Ok(to)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Copies the files below `at` that are wanted, texts changed. What is there already and the same stays as it is, so that
+/// cargo builds nothing anew.
+fn copy(
+    from: &Path,
+    to: &Path,
+    at: &Path,
+    is_wanted: &dyn Fn(&Path) -> bool,
+    change: &dyn Fn(&Path, String) -> Result<String>,
+) -> Result<()> {
+    fs::create_dir_all(to.join(at))?;
+    for entry in fs::read_dir(from.join(at))? {
         let entry = entry?;
-        let target = to.join(entry.file_name());
+        let file = at.join(entry.file_name());
+        if !is_wanted(&file) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            // Written anew: the registry's files are not to be changed.
-            fs::write(&target, fs::read(entry.path())?)?;
+            copy(from, to, &file, is_wanted, change)?;
+            continue;
+        }
+        let mut bytes = fs::read(entry.path())?;
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            bytes =
+                change(&file, text.to_owned()).with_context(|| format!("changing {}", file.display()))?.into_bytes();
+        }
+        let target = to.join(&file);
+        if fs::read(&target).ok().as_ref() != Some(&bytes) {
+            fs::write(&target, bytes)?;
         }
     }
     Ok(())
+}
+
+/// Instead of `let sum = grads.or_insert(x)?; *sum = sum.add(&grad)?`, which writes zeros and adds to them, calls a method
+/// that keeps a first gradient.
+fn take_first_gradients(text: &str) -> Result<String> {
+    let mut changed = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    let mut n = 0;
+    while let Some(line) = lines.next() {
+        let replaced = sum_of(line).and_then(|(sum, tensor)| {
+            let (grad, end) = added(lines.peek()?, sum)?;
+            let indent = &line[..line.len() - line.trim_start().len()];
+            Some(format!("{indent}grads.accumulate({tensor}, {grad})?{end}"))
+        });
+        if let Some(replaced) = &replaced {
+            lines.next();
+            n += 1;
+            changed += replaced;
+        } else {
+            changed += line;
+        }
+        changed.push('\n');
+    }
+    let method = "    fn or_insert(&mut self, tensor: &Tensor)";
+    let Some(at) = changed.find(method).filter(|_| n > 40) else {
+        bail!("{n} sums of gradients: another version of candle-core");
+    };
+    // Before the comment of the method.
+    let at = changed[..at].rfind("\n\n").map_or(at, |end| end + 2);
+    changed.insert_str(at, ACCUMULATE);
+    Ok(changed)
+}
+
+const ACCUMULATE: &str = "    \
+    /// Adds to the gradient of a tensor; a first one is kept as it is.
+    fn accumulate(&mut self, tensor: &Tensor, grad: &Tensor) -> Result<()> {
+        let sum = match self.0.get(&tensor.id()) {
+            Some(sum) => sum.add(grad)?,
+            None if grad.shape() == tensor.shape() => grad.contiguous()?,
+            None => tensor.zeros_like()?.add(grad)?,
+        };
+        self.0.insert(tensor.id(), sum);
+        Ok(())
+    }
+
+";
+
+/// `sum` and `tensor` of `let sum = grads.or_insert(tensor)?;`
+fn sum_of(line: &str) -> Option<(&str, &str)> {
+    let (sum, rest) = line.trim().strip_prefix("let ")?.split_once(" = grads.or_insert(")?;
+    Some((sum, rest.strip_suffix(")?;")?))
+}
+
+/// What is added in `*sum = sum.add(…)?`, and the end of the statement.
+fn added<'a>(line: &'a str, sum: &str) -> Option<(&'a str, &'static str)> {
+    let rest = line.trim().strip_prefix('*')?.strip_prefix(sum)?.strip_prefix(" = ")?.strip_prefix(sum)?;
+    let rest = rest.strip_prefix(".add(")?;
+    rest.strip_suffix(")?;").map(|grad| (grad, ";")).or_else(|| rest.strip_suffix(")?").map(|grad| (grad, "")))
 }
 
 /// The library with empty modules for what is left out, and functions that nothing calls for what C would have.
@@ -253,7 +336,8 @@ pub fn bundle() -> Result<()> {
     for script in ["gpu.py", "train_step.py"] {
         fs::copy(root().join("tests/peers").join(script), folder.join(script))?;
     }
-    copy(&root().join("trainer/configs"), &folder.join("configs"))?;
+    let all = |_: &Path| true;
+    copy(&root().join("trainer/configs"), &folder.join("configs"), Path::new(""), &all, &|_, text| Ok(text))?;
     let archive = folder.with_extension("tar.gz");
     run(command("tar").arg("--directory").arg(folder.with_file_name("")).arg("-czf").arg(&archive).arg("gpu"))?;
     let bytes = fs::metadata(&archive)?.len();
@@ -292,6 +376,23 @@ mod tests {
         let script = "const CUTILE_FEATURE: &str = \"\";\nfn main() {\n    ptx();\n    let mut moe_sources = 1;\n    lib();\n    Ok(())\n}\n";
         assert_eq!(slim_build(script)?, "fn main() {\n    ptx();\n    Ok(())\n}\n");
         assert!(slim_build("fn main() {}").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_first_gradient_is_kept() -> Result<()> {
+        let two = "    let s = grads.or_insert(x)?;\n    *s = s.add(&g)?;\n";
+        let last = "    let s = grads.or_insert(x)?;\n    *s = s.add(&(g * 2.0)?)?\n";
+        let other = "    let s = grads.or_insert(x)?;\n    *s = s.sub(&g)?;\n";
+        let end = "}\n\n    /// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n";
+        let changed = take_first_gradients(&format!("{}{last}{other}{end}", two.repeat(50)))?;
+        assert_eq!(changed.matches("    grads.accumulate(x, &g)?;\n").count(), 50);
+        assert!(changed.contains("    grads.accumulate(x, &(g * 2.0)?)?\n") && changed.contains(other));
+        assert!(
+            changed.contains("fn accumulate(")
+                && changed.ends_with("/// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n")
+        );
+        assert!(take_first_gradients(two).is_err());
         Ok(())
     }
 

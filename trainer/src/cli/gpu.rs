@@ -47,7 +47,7 @@ pub(super) fn run(args: &GpuArgs) -> anyhow::Result<()> {
         Command::Check => {
             print(&gpu_check::describe(&device)?)?;
             let mut result = Ok(());
-            let is_right = gpu_check::all(&device, |line| {
+            let is_right = gpu_check::all(&device, args.precision, |line| {
                 if result.is_ok() {
                     result = print(line);
                 }
