@@ -20,7 +20,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = [("unet-240", 16), ("resnet50-224", 64)]
-PRECISIONS = ["tf32"]
+PRECISIONS = ["tf32", "bf16"]
 # Steps before those that count, and those.
 WARM_UP, ROUNDS = 4, 15
 

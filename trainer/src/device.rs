@@ -19,14 +19,16 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
-/// How a GPU multiplies numbers of 32 bits.
+/// How a GPU computes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// As they are.
+    /// In 32 bits.
     #[default]
     F32,
-    /// Rounded to 10 bits of mantissa first, for several times the speed.
+    /// Products of numbers rounded to 10 bits of mantissa, for several times the speed.
     Tf32,
+    /// TF32, and images inside of a network in bf16, for half the memory; weights, statistics and losses stay in 32 bits.
+    Bf16,
 }
 
 impl FromStr for DeviceChoice {
@@ -52,7 +54,8 @@ impl FromStr for Precision {
         match text {
             "f32" => Ok(Self::F32),
             "tf32" => Ok(Self::Tf32),
-            _ => Err(format!("`{text}` is no precision: give f32 or tf32")),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("`{text}` is no precision: give f32, tf32 or bf16")),
         }
     }
 }
@@ -81,7 +84,7 @@ impl DeviceChoice {
         };
         let device = opened.map_err(|reason| Error::NoDevice { device: self.to_string(), reason })?;
         if device.is_cpu() && precision != Precision::F32 {
-            let reason = "TF32 is for NVIDIA GPUs; leave out --precision".to_owned();
+            let reason = "TF32 and bf16 are for NVIDIA GPUs; leave out --precision".to_owned();
             return Err(Error::NoDevice { device: "cpu".to_owned(), reason });
         }
         apply(precision);
@@ -95,6 +98,7 @@ fn apply(precision: Precision) {
     match precision {
         Precision::F32 => Of::F32.apply(),
         Precision::Tf32 => Of::Tf32.apply(),
+        Precision::Bf16 => Of::Bf16.apply(),
     }
 }
 

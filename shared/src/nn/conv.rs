@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Module, Result, Shap
 use candle_nn::VarBuilder;
 use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 
+use super::precision::reduced;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -67,7 +68,7 @@ impl Module for Conv2d {
     /// `[N, H, W, C_in]` to `[N, H', W', C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
-        conv2d(x, &self.weight, self.bias.as_ref(), [stride; 2], [padding; 2])
+        conv2d(&reduced(x)?, &reduced(&self.weight)?, self.bias.as_ref(), [stride; 2], [padding; 2])
     }
 }
 
@@ -129,7 +130,7 @@ impl Module for ConvTranspose2d {
     /// `[N, H, W, C_in]` to `[N, (H - 1)·stride + kernel - 2·padding, …, C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
-        conv_transpose2d(x, &self.weight, &self.bias, [stride; 2], [padding; 2])
+        conv_transpose2d(&reduced(x)?, &reduced(&self.weight)?, &self.bias, [stride; 2], [padding; 2])
     }
 }
 

@@ -7,6 +7,7 @@ use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -37,7 +38,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if let Some(at) = targets.iter().position(|&target| target as usize >= k) {
         bail!("target {at} is class {}, there are {k}", targets[at]);
     }
-    logits.contiguous()?.apply_op1(CrossEntropy { targets, on_device, probabilities: Mutex::default() })
+    full(logits)?.contiguous()?.apply_op1(CrossEntropy { targets, on_device, probabilities: Mutex::default() })
 }
 
 struct CrossEntropy {

@@ -8,6 +8,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::conv::ConvSpec;
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -46,7 +47,7 @@ pub fn avg_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
 ///
 /// Those of the tensor library.
 pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
-    x.flatten(1, 2)?.mean(1)
+    full(x)?.flatten(1, 2)?.mean(1)
 }
 
 fn window(spec: ConvSpec, h: usize, w: usize, c: usize) -> Result<(Window, [usize; 2])> {

@@ -5,6 +5,7 @@ use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -16,7 +17,7 @@ use crate::kernel::real::Real;
 ///
 /// Those of the tensor library.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Softplus)
+    full(x)?.contiguous()?.apply_op1(Softplus)
 }
 
 struct Softplus;

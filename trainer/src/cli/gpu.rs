@@ -18,7 +18,7 @@ pub(super) struct GpuArgs {
     /// The GPU: cuda:N.
     #[arg(long, global = true, default_value_t = DeviceChoice::Cuda(0))]
     device: DeviceChoice,
-    /// How it multiplies: f32 or tf32.
+    /// How it computes: f32, tf32 or bf16.
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: Precision,
 }

@@ -47,7 +47,7 @@ pub(super) struct TrainArgs {
     /// What trains: auto (a GPU if there is one), cpu, or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// How a GPU multiplies: f32, or tf32 for several times the speed.
+    /// How a GPU computes: f32, tf32 for several times the speed, or bf16 for half the memory too.
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     precision: Precision,
 }

@@ -12,7 +12,7 @@ use candle_core::cuda::cudarc::cudnn::{result, sys};
 use candle_core::cuda::cudarc::driver::{CudaSlice, CudaStream, LaunchConfig};
 use candle_core::{CudaDevice, CudaStorage, Error, Result, Tensor, bail};
 
-use super::{Gpu, Input, Precision, RowSums, count, elements, gpu, launch};
+use super::{Gpu, Input, Precision, Real, RowSums, Values, count, elements, gpu, launch};
 use crate::kernel::train::conv::Conv;
 
 /// Memory that an algorithm may use, in bytes; less where the device has less.
@@ -55,12 +55,13 @@ struct Choice {
     math: sys::cudnnMathType_t,
 }
 
-/// Addresses of the three tensors in the order of the algorithm.
+/// Addresses of the three tensors, and what they are of.
 #[derive(Debug, Clone, Copy)]
 struct Operands {
     x: u64,
     w: u64,
     y: u64,
+    real: Real,
 }
 
 /// cuDNN's words for one convolution. They are kept as long as the program runs.
@@ -79,8 +80,8 @@ struct Plan {
     workspace: usize,
 }
 
-/// A shape in a direction; the first number of its images is left out where any will do.
-type Key = (Conv, Direction, bool);
+/// A shape in a direction and how it is computed; the number of images is 0 where any will do.
+type Key = (Conv, Direction, Real, sys::cudnnMathType_t);
 
 /// cuDNN on one stream, and what it has found out.
 pub(super) struct Convolutions {
@@ -103,26 +104,26 @@ impl Convolutions {
 
     /// Computes what `direction` says; `given` are the tensors channels last, weights `[C_out, C_in, k_h, k_w]`.
     fn run(&mut self, gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands) -> Result<()> {
-        let precision = Precision::current();
-        let key = (*conv, direction, precision == Precision::Tf32);
+        let math = match (given.real, Precision::current()) {
+            (Real::F32, Precision::F32) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            (Real::F32, _) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+            (Real::Bf16, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+        };
+        let key = (*conv, direction, given.real, math);
         if let Some(plan) = self.plans.get(&key).copied() {
             return self.execute(gpu, conv, direction, given, plan);
         }
-        let any = (Conv { n: 0, ..*conv }, direction, key.2);
+        let any = (Conv { n: 0, ..*conv }, direction, given.real, math);
         if let Some(choice) = self.choices.get(&any).copied() {
-            let descriptors = Descriptors::new(conv, choice.order, choice.math)?;
+            let descriptors = Descriptors::new(conv, given.real, choice.order, choice.math)?;
             if let Ok(workspace) = self.workspace_of(descriptors, choice.algorithm) {
                 let plan = Plan { choice, descriptors, workspace };
                 self.plans.insert(key, plan);
                 return self.execute(gpu, conv, direction, given, plan);
             }
         }
-        let math = match precision {
-            Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-            Precision::Tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-        };
         for order in [Order::ChannelsLast, Order::Planes] {
-            let descriptors = Descriptors::new(conv, order, math)?;
+            let descriptors = Descriptors::new(conv, given.real, order, math)?;
             let turned = Turned::new(gpu, conv, order, direction, given)?;
             let Some((algorithm, math, workspace)) = self.fastest(gpu, descriptors, direction, turned.operands)? else {
                 continue;
@@ -147,7 +148,7 @@ impl Convolutions {
         let (one, zero) = (1_f32, 0_f32);
         let (one, zero) = ((&raw const one).cast::<c_void>(), (&raw const zero).cast::<c_void>());
         let (scratch, bytes) = (workspace as *mut c_void, plan.workspace);
-        let Operands { x: xs, w: ws, y: ys } = turned.operands;
+        let Operands { x: xs, w: ws, y: ys, .. } = turned.operands;
         let (xs, ws, ys) = (xs as *mut c_void, ws as *mut c_void, ys as *mut c_void);
         let handle = self.handle;
         // SAFETY: the descriptors say what lies at the addresses, and the workspace is as large as cuDNN asked for.
@@ -206,7 +207,7 @@ impl Convolutions {
         let memory = memory?;
         let (scratch, bytes) = (gpu.address(&memory) as *mut c_void, memory.len());
         let Descriptors { x, w, y, conv } = of;
-        let Operands { x: xs, w: ws, y: ys } = operands;
+        let Operands { x: xs, w: ws, y: ys, .. } = operands;
         let (xs, ws, ys) = (xs as *mut c_void, ws as *mut c_void, ys as *mut c_void);
         let asked = ANSWERS as c_int;
         let mut found: c_int = 0;
@@ -272,7 +273,7 @@ impl Convolutions {
 }
 
 impl Descriptors {
-    fn new(of: &Conv, order: Order, math: sys::cudnnMathType_t) -> Result<Self> {
+    fn new(of: &Conv, real: Real, order: Order, math: sys::cudnnMathType_t) -> Result<Self> {
         let int = |n: usize| c_int::try_from(n).map_err(Error::wrap);
         let [h, w] = of.window.input;
         let [out_h, out_w] = of.window.output().unwrap_or_default();
@@ -286,6 +287,10 @@ impl Descriptors {
             Order::Planes => sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW,
         };
         let float = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+        let element = match real {
+            Real::F32 => float,
+            Real::Bf16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+        };
         let made = || -> std::result::Result<Self, result::CudnnError> {
             let made = Self {
                 x: result::create_tensor_descriptor()?,
@@ -295,9 +300,9 @@ impl Descriptors {
             };
             // SAFETY: the descriptors have just been made.
             unsafe {
-                result::set_tensor4d_descriptor(made.x, format, float, x)?;
-                result::set_tensor4d_descriptor(made.y, format, float, y)?;
-                result::set_filter4d_descriptor(made.w, float, format, kernel)?;
+                result::set_tensor4d_descriptor(made.x, format, element, x)?;
+                result::set_tensor4d_descriptor(made.y, format, element, y)?;
+                result::set_filter4d_descriptor(made.w, element, format, kernel)?;
                 let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
                 result::set_convolution2d_descriptor(made.conv, pad_h, pad_w, down, across, 1, 1, mode, float)?;
                 result::set_convolution_math_type(made.conv, math)?;
@@ -317,8 +322,8 @@ impl Descriptors {
 struct Turned {
     operands: Operands,
     /// The one that is computed, where it is turned back.
-    to: Option<CudaSlice<f32>>,
-    _from: Vec<CudaSlice<f32>>,
+    to: Option<Values>,
+    _from: Vec<Values>,
 }
 
 impl Turned {
@@ -341,12 +346,13 @@ impl Turned {
 
     /// Memory for `[batch, rows, columns]` turned around, filled with what is at `from`, unless it is yet to be computed.
     fn turn(&mut self, gpu: &Gpu, sizes: [usize; 3], from: u64, is_output: bool) -> Result<u64> {
-        let memory = gpu.alloc::<f32>(sizes.iter().product())?;
-        let address = gpu.address(&memory);
+        let real = self.operands.real;
+        let memory = gpu.values(real, sizes.iter().product())?;
+        let address = memory.address(gpu);
         if is_output {
             self.to = Some(memory);
         } else {
-            transpose(gpu, sizes, from, address)?;
+            transpose(gpu, real, sizes, from, address)?;
             self._from.push(memory);
         }
         Ok(address)
@@ -361,28 +367,28 @@ impl Turned {
             Direction::Data => ([conv.n, conv.c_in, h * w], given.x),
             Direction::Filter => ([conv.c_out, conv.window.taps(), conv.c_in], given.w),
         };
-        transpose(gpu, sizes, gpu.address(memory), to)
+        transpose(gpu, given.real, sizes, memory.address(gpu), to)
     }
 }
 
 /// `[batch, rows, columns]` to `[batch, columns, rows]`.
-fn transpose(gpu: &Gpu, [batch, rows, columns]: [usize; 3], from: u64, to: u64) -> Result<()> {
+fn transpose(gpu: &Gpu, real: Real, [batch, rows, columns]: [usize; 3], from: u64, to: u64) -> Result<()> {
     let (batch, rows, columns) = (count(batch)?, count(rows)?, count(columns)?);
     let config = LaunchConfig {
         grid_dim: (columns.div_ceil(32), rows.div_ceil(32), batch),
         block_dim: (32, 8, 1),
         shared_mem_bytes: 0,
     };
-    launch!(gpu, "transpose", config, from, to, rows, columns)
+    launch!(gpu, real => "transpose", config, from, to, rows, columns)
 }
 
 fn run(gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands) -> Result<()> {
     gpu.convolutions.lock().unwrap_or_else(PoisonError::into_inner).run(gpu, conv, direction, given)
 }
 
-fn add_bias(gpu: &Gpu, rows: &CudaSlice<f32>, bias: Input<'_>) -> Result<()> {
-    let (n, c) = (count(rows.len())?, bias.count()?);
-    launch!(gpu, "add_bias", elements(n), gpu.address(rows), bias.address, n, c)
+fn add_bias(gpu: &Gpu, real: Real, len: usize, rows: &Values, bias: Input<'_>) -> Result<()> {
+    let (n, c) = (count(len)?, bias.f32()?.count()?);
+    launch!(gpu, real => "add_bias", elements(n), rows.address(gpu), bias.address, n, c)
 }
 
 /// `y` of `x`, with a bias if there is one.
@@ -394,12 +400,14 @@ pub(crate) fn forward(
     bias: Option<Input<'_>>,
 ) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
-    let y = gpu.alloc::<f32>(conv.y_len())?;
-    run(gpu, conv, Direction::Forward, Operands { x: x.address, w: weight.address, y: gpu.address(&y) })?;
+    let real = x.real;
+    let y = gpu.values(real, conv.y_len())?;
+    let w = weight.as_real(real)?.address;
+    run(gpu, conv, Direction::Forward, Operands { x: x.address, w, y: y.address(gpu), real })?;
     if let Some(bias) = bias {
-        add_bias(gpu, &y, bias)?;
+        add_bias(gpu, real, conv.y_len(), &y, bias)?;
     }
-    Ok(gpu.storage(y))
+    Ok(y.storage(gpu))
 }
 
 /// Gradient of `x` from that of `y`, with a bias if there is one: a transposed convolution.
@@ -411,21 +419,25 @@ pub(crate) fn input_gradient(
     bias: Option<Input<'_>>,
 ) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
-    let dx = gpu.alloc::<f32>(conv.x_len())?;
-    run(gpu, conv, Direction::Data, Operands { x: gpu.address(&dx), w: weight.address, y: dy.address })?;
+    let real = dy.real;
+    let dx = gpu.values(real, conv.x_len())?;
+    let w = weight.as_real(real)?.address;
+    run(gpu, conv, Direction::Data, Operands { x: dx.address(gpu), w, y: dy.address, real })?;
     if let Some(bias) = bias {
-        add_bias(gpu, &dx, bias)?;
+        add_bias(gpu, real, conv.x_len(), &dx, bias)?;
     }
-    Ok(gpu.storage(dx))
+    Ok(dx.storage(gpu))
 }
 
 /// Gradient of the weight, of the shape of `weight`, from `x` and the gradient of `y`.
 pub(crate) fn weight_gradient(conv: &Conv, x: &Tensor, dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let gpu = &*gpu(x.device().as_cuda_device()?)?;
-    let dw = gpu.alloc::<f32>(weight.elem_count())?;
-    let (x, dy) = (Input::tensor(x)?.address, Input::tensor(dy)?.address);
-    run(gpu, conv, Direction::Filter, Operands { x, w: gpu.address(&dw), y: dy })?;
-    Ok(gpu.tensor(dw, weight.shape()))
+    let x = Input::tensor(x)?;
+    let dy = Input::tensor(dy)?.as_real(x.real)?;
+    let dw = gpu.values(x.real, weight.elem_count())?;
+    let operands = Operands { x: x.address, w: dw.address(gpu), y: dy.address, real: x.real };
+    run(gpu, conv, Direction::Filter, operands)?;
+    Ok(dw.tensor(gpu, weight.shape()))
 }
 
 /// Sum over all rows of `[…, C]`: `[C]`.
@@ -436,7 +448,7 @@ pub(crate) fn column_sums(rows: &Tensor, channels: usize) -> Result<Tensor> {
     let sums = RowSums::new(count(rows.elem_count() / channels)?, count(channels)?);
     let part = sums.memory(gpu)?;
     let at = gpu.address(&part);
-    launch!(gpu, "column_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
+    launch!(gpu, input.real => "column_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
     let total = gpu.alloc::<f32>(channels)?;
     launch!(gpu, "column_finish", sums.finish(), at, gpu.address(&total), sums.parts, sums.channels)?;
     Ok(gpu.tensor(total, channels))

@@ -1,9 +1,56 @@
 // What the trainable layers need on a GPU beside cuDNN's convolutions. Compiled when the program starts.
 //
-// Images are [N, H, W, C] f32. Every sum has a fixed order: no kernel uses atomics.
+// Images are [N, H, W, C] of `real`: f32, or bf16 where BF16 is defined; all else is f32. Every sum has a fixed order: no
+// kernel uses atomics.
 
 typedef unsigned int u32;
 typedef unsigned char u8;
+
+#ifdef BF16
+struct real {
+    unsigned short bits;
+};
+
+static __device__ __forceinline__ float value_of(real r) {
+    return __uint_as_float((u32)r.bits << 16);
+}
+
+// To the nearest, ties to even.
+static __device__ __forceinline__ real real_of(float value) {
+    u32 bits = __float_as_uint(value);
+    real r;
+    r.bits = value != value ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return r;
+}
+#else
+typedef float real;
+
+static __device__ __forceinline__ float value_of(float value) {
+    return value;
+}
+
+static __device__ __forceinline__ float real_of(float value) {
+    return value;
+}
+#endif
+
+// Four of them, read at once.
+struct __align__(4 * sizeof(real)) real4 {
+    real x, y, z, w;
+};
+
+static __device__ __forceinline__ float4 values_of(real4 r) {
+    return make_float4(value_of(r.x), value_of(r.y), value_of(r.z), value_of(r.w));
+}
+
+static __device__ __forceinline__ real4 reals_of(float4 v) {
+    real4 r;
+    r.x = real_of(v.x);
+    r.y = real_of(v.y);
+    r.z = real_of(v.z);
+    r.w = real_of(v.w);
+    return r;
+}
 
 #define FOR_EACH(i, n) for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += gridDim.x * blockDim.x)
 
@@ -55,15 +102,15 @@ static __device__ void read_parts(const float* part, u32 parts, u32 channel, u32
 }
 
 // Sums of x - x[0] and of its square: large means do not eat the variance's digits.
-extern "C" __global__ void moments_part(const float* x, float* part, u32 rows, u32 c, u32 rows_per_block) {
+extern "C" __global__ void moments_part(const real* x, float* part, u32 rows, u32 c, u32 rows_per_block) {
     u32 channel = blockIdx.x * LANES + threadIdx.x;
     float sum = 0, squares = 0;
     if (channel < c) {
-        float centre = x[channel];
+        float centre = value_of(x[channel]);
         u32 last = min(rows, (blockIdx.y + 1) * rows_per_block);
 #pragma unroll 4
         for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += ROWS) {
-            float value = x[row * c + channel] - centre;
+            float value = value_of(x[row * c + channel]) - centre;
             sum += value;
             squares += value * value;
         }
@@ -72,14 +119,14 @@ extern "C" __global__ void moments_part(const float* x, float* part, u32 rows, u
 }
 
 // Mean and inverse deviation of each channel, [2, c]; moves the running mean and variance towards them.
-extern "C" __global__ void moments_finish(const float* x, const float* part, float* statistics, float* running_mean,
+extern "C" __global__ void moments_finish(const real* x, const float* part, float* statistics, float* running_mean,
                                           float* running_var, u32 parts, u32 rows, u32 c, double momentum, double eps) {
     u32 channel = blockIdx.x * LANES + threadIdx.x;
     double sum = 0, squares = 0;
     read_parts(part, parts, channel, c, &sum, &squares);
     if (threadIdx.y != 0 || channel >= c) return;
     double offset = sum / rows;
-    double mean = x[channel] + offset;
+    double mean = value_of(x[channel]) + offset;
     double var = squares / rows - offset * offset;
     var = var > 0 ? var : 0;
     statistics[channel] = (float)mean;
@@ -104,7 +151,7 @@ static __device__ __forceinline__ float gated(float dy, float centred, float sca
 }
 
 // Sums of g (x - mean) and of g, the gated gradient.
-extern "C" __global__ void norm_gradient_part(const float* x, const float* dy, const float* y, const float* statistics,
+extern "C" __global__ void norm_gradient_part(const real* x, const real* dy, const real* y, const float* statistics,
                                               const float* weight_and_bias, float* part, u32 rows, u32 c,
                                               u32 rows_per_block, u32 gate) {
     u32 channel = blockIdx.x * LANES + threadIdx.x;
@@ -116,8 +163,8 @@ extern "C" __global__ void norm_gradient_part(const float* x, const float* dy, c
 #pragma unroll 4
         for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += ROWS) {
             u32 i = row * c + channel;
-            float centred = x[i] - mean;
-            float g = gated(dy[i], centred, scale, bias, gate == 2 ? y[i] : 0.0f, gate);
+            float centred = value_of(x[i]) - mean;
+            float g = gated(value_of(dy[i]), centred, scale, bias, gate == 2 ? value_of(y[i]) : 0.0f, gate);
             weighted += g * centred;
             plain += g;
         }
@@ -140,13 +187,13 @@ extern "C" __global__ void norm_gradient_finish(const float* part, const float* 
 }
 
 // Sums of the columns; the second sum of each pair stays 0.
-extern "C" __global__ void column_part(const float* x, float* part, u32 rows, u32 c, u32 rows_per_block) {
+extern "C" __global__ void column_part(const real* x, float* part, u32 rows, u32 c, u32 rows_per_block) {
     u32 channel = blockIdx.x * LANES + threadIdx.x;
     float sum = 0;
     if (channel < c) {
         u32 last = min(rows, (blockIdx.y + 1) * rows_per_block);
 #pragma unroll 4
-        for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += ROWS) sum += x[row * c + channel];
+        for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += ROWS) sum += value_of(x[row * c + channel]);
     }
     write_part(sum, 0, part, channel, c);
 }
@@ -160,29 +207,29 @@ extern "C" __global__ void column_finish(const float* part, float* sums, u32 par
 
 // ---- batch norm, element by element; after: 0 nothing, 1 ReLU, 2 sum with skip, then ReLU
 
-extern "C" __global__ void norm_apply(const float* x, const float* skip, const float* statistics,
-                                      const float* weight_and_bias, float* y, u32 n, u32 c, u32 after) {
+extern "C" __global__ void norm_apply(const real* x, const real* skip, const float* statistics,
+                                      const float* weight_and_bias, real* y, u32 n, u32 c, u32 after) {
     FOR_EACH(i, n) {
         u32 k = i % c;
-        float value = (x[i] - statistics[k]) * (weight_and_bias[k] * statistics[c + k]) + weight_and_bias[c + k];
-        if (after == 2) value += skip[i];
-        y[i] = after != 0 && value < 0 ? 0.0f : value;
+        float value = (value_of(x[i]) - statistics[k]) * (weight_and_bias[k] * statistics[c + k]) + weight_and_bias[c + k];
+        if (after == 2) value += value_of(skip[i]);
+        y[i] = real_of(after != 0 && value < 0 ? 0.0f : value);
     }
 }
 
 // The same for a multiple of 4 channels.
-extern "C" __global__ void norm_apply4(const float4* x, const float4* skip, const float4* statistics,
-                                       const float4* weight_and_bias, float4* y, u32 n, u32 c, u32 after) {
+extern "C" __global__ void norm_apply4(const real4* x, const real4* skip, const float4* statistics,
+                                       const float4* weight_and_bias, real4* y, u32 n, u32 c, u32 after) {
     FOR_EACH(i, n) {
         u32 k = i % c;
-        float4 v = x[i], mean = statistics[k], inv_std = statistics[c + k];
+        float4 v = values_of(x[i]), mean = statistics[k], inv_std = statistics[c + k];
         float4 w = weight_and_bias[k], b = weight_and_bias[c + k];
         v.x = (v.x - mean.x) * (w.x * inv_std.x) + b.x;
         v.y = (v.y - mean.y) * (w.y * inv_std.y) + b.y;
         v.z = (v.z - mean.z) * (w.z * inv_std.z) + b.z;
         v.w = (v.w - mean.w) * (w.w * inv_std.w) + b.w;
         if (after == 2) {
-            float4 s = skip[i];
+            float4 s = values_of(skip[i]);
             v.x += s.x;
             v.y += s.y;
             v.z += s.z;
@@ -194,34 +241,35 @@ extern "C" __global__ void norm_apply4(const float4* x, const float4* skip, cons
             v.z = v.z < 0 ? 0.0f : v.z;
             v.w = v.w < 0 ? 0.0f : v.w;
         }
-        y[i] = v;
+        y[i] = reals_of(v);
     }
 }
 
 // dx = scale (g - constant - (x - mean) slope), and behind gate 2 the gated gradient g, which is that of the skip.
-extern "C" __global__ void norm_input_gradient(const float* x, const float* dy, const float* y, const float* statistics,
-                                               const float* weight_and_bias, const float* bend, float* dx, float* dskip,
+extern "C" __global__ void norm_input_gradient(const real* x, const real* dy, const real* y, const float* statistics,
+                                               const float* weight_and_bias, const float* bend, real* dx, real* dskip,
                                                u32 n, u32 c, u32 gate) {
     FOR_EACH(i, n) {
         u32 k = i % c;
-        float centred = x[i] - statistics[k];
+        float centred = value_of(x[i]) - statistics[k];
         float scale = weight_and_bias[k] * statistics[c + k];
-        float g = gated(dy[i], centred, scale, weight_and_bias[c + k], gate == 2 ? y[i] : 0.0f, gate);
-        if (gate == 2) dskip[i] = g;
-        dx[i] = (g - bend[k] - centred * bend[c + k]) * scale;
+        float out = gate == 2 ? value_of(y[i]) : 0.0f;
+        float g = gated(value_of(dy[i]), centred, scale, weight_and_bias[c + k], out, gate);
+        if (gate == 2) dskip[i] = real_of(g);
+        dx[i] = real_of((g - bend[k] - centred * bend[c + k]) * scale);
     }
 }
 
 // The same for a multiple of 4 channels.
-extern "C" __global__ void norm_input_gradient4(const float4* x, const float4* dy, const float4* y,
+extern "C" __global__ void norm_input_gradient4(const real4* x, const real4* dy, const real4* y,
                                                 const float4* statistics, const float4* weight_and_bias,
-                                                const float4* bend, float4* dx, float4* dskip, u32 n, u32 c, u32 gate) {
+                                                const float4* bend, real4* dx, real4* dskip, u32 n, u32 c, u32 gate) {
     FOR_EACH(i, n) {
         u32 k = i % c;
-        float4 v = x[i], g = dy[i], out = {0, 0, 0, 0};
+        float4 v = values_of(x[i]), g = values_of(dy[i]), out = {0, 0, 0, 0};
         float4 mean = statistics[k], s = statistics[c + k], w = weight_and_bias[k], b = weight_and_bias[c + k];
         float4 constant = bend[k], slope = bend[c + k];
-        if (gate == 2) out = y[i];
+        if (gate == 2) out = values_of(y[i]);
         v.x -= mean.x;
         v.y -= mean.y;
         v.z -= mean.z;
@@ -234,25 +282,25 @@ extern "C" __global__ void norm_input_gradient4(const float4* x, const float4* d
         g.y = gated(g.y, v.y, s.y, b.y, out.y, gate);
         g.z = gated(g.z, v.z, s.z, b.z, out.z, gate);
         g.w = gated(g.w, v.w, s.w, b.w, out.w, gate);
-        if (gate == 2) dskip[i] = g;
+        if (gate == 2) dskip[i] = reals_of(g);
         g.x = (g.x - constant.x - v.x * slope.x) * s.x;
         g.y = (g.y - constant.y - v.y * slope.y) * s.y;
         g.z = (g.z - constant.z - v.z * slope.z) * s.z;
         g.w = (g.w - constant.w - v.w * slope.w) * s.w;
-        dx[i] = g;
+        dx[i] = reals_of(g);
     }
 }
 
 // ---- what convolutions need beside cuDNN
 
 // y[row, c] += bias[c], in place.
-extern "C" __global__ void add_bias(float* y, const float* bias, u32 n, u32 c) {
-    FOR_EACH(i, n) y[i] += bias[i % c];
+extern "C" __global__ void add_bias(real* y, const float* bias, u32 n, u32 c) {
+    FOR_EACH(i, n) y[i] = real_of(value_of(y[i]) + bias[i % c]);
 }
 
 // [batch, rows, columns] to [batch, columns, rows]: a tile of 32 x 32 at a time; blocks of 32 x 8.
-extern "C" __global__ void transpose(const float* from, float* to, u32 rows, u32 columns) {
-    __shared__ float tile[32][33];
+extern "C" __global__ void transpose(const real* from, real* to, u32 rows, u32 columns) {
+    __shared__ real tile[32][33];
     size_t image = (size_t)blockIdx.z * rows * columns;
     u32 column = blockIdx.x * 32 + threadIdx.x;
     for (u32 i = threadIdx.y; i < 32; i += 8) {
@@ -273,7 +321,7 @@ struct Window {
     u32 h, w, out_h, out_w, c, kernel, stride, padding;
 };
 
-extern "C" __global__ void max_pool(const float* x, float* y, u8* winners, u32 n, Window s) {
+extern "C" __global__ void max_pool(const real* x, real* y, u8* winners, u32 n, Window s) {
     FOR_EACH(i, n) {
         u32 c = i % s.c, pixel = i / s.c;
         u32 ox = pixel % s.out_w, oy = pixel / s.out_w % s.out_h, image = pixel / s.out_w / s.out_h;
@@ -285,14 +333,14 @@ extern "C" __global__ void max_pool(const float* x, float* y, u8* winners, u32 n
             for (u32 kx = 0; kx < s.kernel; ++kx) {
                 u32 ix = ox * s.stride + kx - s.padding;
                 if (ix >= s.w) continue;
-                float value = x[((image * s.h + iy) * s.w + ix) * s.c + c];
+                float value = value_of(x[((image * s.h + iy) * s.w + ix) * s.c + c]);
                 if (winner == 255 || value > best) {
                     best = value;
                     winner = ky * s.kernel + kx;
                 }
             }
         }
-        y[i] = best;
+        y[i] = real_of(best);
         winners[i] = winner;
     }
 }
@@ -304,7 +352,7 @@ static __device__ __forceinline__ void windows_over(u32 i, u32 out, const Window
     *last = min(out, reach / s.stride + 1);
 }
 
-extern "C" __global__ void max_pool_gradient(const u8* winners, const float* dy, float* dx, u32 n, Window s) {
+extern "C" __global__ void max_pool_gradient(const u8* winners, const real* dy, real* dx, u32 n, Window s) {
     FOR_EACH(i, n) {
         u32 c = i % s.c, pixel = i / s.c;
         u32 ix = pixel % s.w, iy = pixel / s.w % s.h, image = pixel / s.w / s.h;
@@ -316,10 +364,10 @@ extern "C" __global__ void max_pool_gradient(const u8* winners, const float* dy,
             for (u32 ox = ox0; ox < ox1; ++ox) {
                 u32 o = ((image * s.out_h + oy) * s.out_w + ox) * s.c + c;
                 u32 tap = (iy + s.padding - oy * s.stride) * s.kernel + ix + s.padding - ox * s.stride;
-                if (winners[o] == tap) sum += dy[o];
+                if (winners[o] == tap) sum += value_of(dy[o]);
             }
         }
-        dx[i] = sum;
+        dx[i] = real_of(sum);
     }
 }
 
@@ -329,7 +377,7 @@ static __device__ __forceinline__ u32 seen(u32 o, u32 size, const Window& s) {
     return end - max(begin, s.padding);
 }
 
-extern "C" __global__ void average_pool(const float* x, float* y, u32 n, Window s) {
+extern "C" __global__ void average_pool(const real* x, real* y, u32 n, Window s) {
     FOR_EACH(i, n) {
         u32 c = i % s.c, pixel = i / s.c;
         u32 ox = pixel % s.out_w, oy = pixel / s.out_w % s.out_h, image = pixel / s.out_w / s.out_h;
@@ -339,14 +387,14 @@ extern "C" __global__ void average_pool(const float* x, float* y, u32 n, Window 
             if (iy >= s.h) continue;
             for (u32 kx = 0; kx < s.kernel; ++kx) {
                 u32 ix = ox * s.stride + kx - s.padding;
-                if (ix < s.w) sum += x[((image * s.h + iy) * s.w + ix) * s.c + c];
+                if (ix < s.w) sum += value_of(x[((image * s.h + iy) * s.w + ix) * s.c + c]);
             }
         }
-        y[i] = sum / (seen(oy, s.h, s) * seen(ox, s.w, s));
+        y[i] = real_of(sum / (seen(oy, s.h, s) * seen(ox, s.w, s)));
     }
 }
 
-extern "C" __global__ void average_pool_gradient(const float* dy, float* dx, u32 n, Window s) {
+extern "C" __global__ void average_pool_gradient(const real* dy, real* dx, u32 n, Window s) {
     FOR_EACH(i, n) {
         u32 c = i % s.c, pixel = i / s.c;
         u32 ix = pixel % s.w, iy = pixel / s.w % s.h, image = pixel / s.w / s.h;
@@ -357,10 +405,10 @@ extern "C" __global__ void average_pool_gradient(const float* dy, float* dx, u32
         for (u32 oy = oy0; oy < oy1; ++oy) {
             for (u32 ox = ox0; ox < ox1; ++ox) {
                 float share = 1.0f / (seen(oy, s.h, s) * seen(ox, s.w, s));
-                sum += share * dy[((image * s.out_h + oy) * s.out_w + ox) * s.c + c];
+                sum += share * value_of(dy[((image * s.out_h + oy) * s.out_w + ox) * s.c + c]);
             }
         }
-        dx[i] = sum;
+        dx[i] = real_of(sum);
     }
 }
 
@@ -375,7 +423,7 @@ static __device__ __forceinline__ float share_of(u32 i, u32 o, u32 size, u32 fac
     return (first == i ? 1 - far : 0.0f) + (second == i ? far : 0.0f);
 }
 
-extern "C" __global__ void enlarge(const float* x, float* y, u32 n, u32 h, u32 w, u32 c, u32 factor, u32 linear) {
+extern "C" __global__ void enlarge(const real* x, real* y, u32 n, u32 h, u32 w, u32 c, u32 factor, u32 linear) {
     FOR_EACH(i, n) {
         u32 k = i % c, pixel = i / c;
         u32 ox = pixel % (w * factor), oy = pixel / (w * factor) % (h * factor), image = pixel / (w * factor) / (h * factor);
@@ -386,14 +434,14 @@ extern "C" __global__ void enlarge(const float* x, float* y, u32 n, u32 h, u32 w
             if (row == 0) continue;
             for (u32 ix = x0 > 0 ? x0 - 1 : 0; ix <= x0 + 1 && ix < w; ++ix) {
                 float share = row * share_of(ix, ox, w, factor, linear);
-                if (share != 0) sum += share * x[((image * h + iy) * w + ix) * c + k];
+                if (share != 0) sum += share * value_of(x[((image * h + iy) * w + ix) * c + k]);
             }
         }
-        y[i] = sum;
+        y[i] = real_of(sum);
     }
 }
 
-extern "C" __global__ void enlarge_gradient(const float* dy, float* dx, u32 n, u32 h, u32 w, u32 c, u32 factor,
+extern "C" __global__ void enlarge_gradient(const real* dy, real* dx, u32 n, u32 h, u32 w, u32 c, u32 factor,
                                             u32 linear) {
     FOR_EACH(i, n) {
         u32 k = i % c, pixel = i / c;
@@ -404,23 +452,23 @@ extern "C" __global__ void enlarge_gradient(const float* dy, float* dx, u32 n, u
             if (row == 0) continue;
             for (u32 ox = ix > 0 ? (ix - 1) * factor : 0; ox < (ix + 2) * factor && ox < w * factor; ++ox) {
                 float share = row * share_of(ix, ox, w, factor, linear);
-                if (share != 0) sum += share * dy[((image * h * factor + oy) * w * factor + ox) * c + k];
+                if (share != 0) sum += share * value_of(dy[((image * h * factor + oy) * w * factor + ox) * c + k]);
             }
         }
-        dx[i] = sum;
+        dx[i] = real_of(sum);
     }
 }
 
 // ---- channels side by side
 
-extern "C" __global__ void concat(const float* a, const float* b, float* y, u32 n, u32 c_a, u32 c) {
+extern "C" __global__ void concat(const real* a, const real* b, real* y, u32 n, u32 c_a, u32 c) {
     FOR_EACH(i, n) {
         u32 k = i % c, row = i / c;
         y[i] = k < c_a ? a[row * c_a + k] : b[row * (c - c_a) + k - c_a];
     }
 }
 
-extern "C" __global__ void concat_gradient(const float* dy, float* da, float* db, u32 n, u32 c_a, u32 c) {
+extern "C" __global__ void concat_gradient(const real* dy, real* da, real* db, u32 n, u32 c_a, u32 c) {
     FOR_EACH(i, n) {
         u32 k = i % c, row = i / c;
         if (k < c_a) da[row * c_a + k] = dy[i];

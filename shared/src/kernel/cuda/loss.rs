@@ -16,6 +16,7 @@ pub(crate) fn cross_entropy(
     k: usize,
 ) -> Result<(CudaStorage, Tensor)> {
     let gpu = &*gpu(device)?;
+    let logits = logits.f32()?;
     let rows = count(targets.elem_count())?;
     let blocks = rows.div_ceil(THREADS).clamp(1, PARTS);
     let (probabilities, part) = (gpu.alloc::<f32>(logits.len)?, gpu.alloc::<f64>(blocks as usize)?);
@@ -40,7 +41,7 @@ pub(crate) fn cross_entropy_gradient(
     let dx = gpu.alloc::<f32>(x.elem_count())?;
     let (rows, k) = probabilities.dims2()?;
     let (n, rows, k) = (count(x.elem_count())?, count(rows)?, count(k)?);
-    let (p, dy) = (Input::tensor(probabilities)?.address, Input::tensor(dy)?.address);
+    let (p, dy) = (Input::tensor(probabilities)?.f32()?.address, Input::tensor(dy)?.f32()?.address);
     let targets = Input::tensor_of::<u32>(targets)?.address;
     launch!(gpu, "cross_entropy_gradient", elements(n), p, targets, dy, gpu.address(&dx), n, rows, k)?;
     Ok(gpu.tensor(dx, x.shape()))
@@ -49,6 +50,7 @@ pub(crate) fn cross_entropy_gradient(
 /// Elementwise `log(1 + e^x)`.
 pub(crate) fn softplus(device: &CudaDevice, x: Input<'_>) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
+    let x = x.f32()?;
     let y = gpu.alloc::<f32>(x.len)?;
     let n = x.count()?;
     launch!(gpu, "softplus", elements(n), x.address, gpu.address(&y), n)?;
@@ -59,7 +61,7 @@ pub(crate) fn softplus(device: &CudaDevice, x: Input<'_>) -> Result<CudaStorage>
 pub(crate) fn softplus_gradient(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let gpu = &*gpu(x.device().as_cuda_device()?)?;
     let dx = gpu.alloc::<f32>(x.elem_count())?;
-    let (input, dy) = (Input::tensor(x)?, Input::tensor(dy)?);
+    let (input, dy) = (Input::tensor(x)?.f32()?, Input::tensor(dy)?.f32()?);
     let n = input.count()?;
     launch!(gpu, "softplus_gradient", elements(n), input.address, dy.address, gpu.address(&dx), n)?;
     Ok(gpu.tensor(dx, x.shape()))
@@ -68,6 +70,7 @@ pub(crate) fn softplus_gradient(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
 /// Gates `[N, 4 H]` and cell `[N, H]` to output and cell, `[2, N, H]`.
 pub(crate) fn lstm_cell(device: &CudaDevice, gates: Input<'_>, cell: Input<'_>, hidden: usize) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
+    let (gates, cell) = (gates.f32()?, cell.f32()?);
     let out = gpu.alloc::<f32>(2 * cell.len)?;
     let (n, hidden) = (cell.count()?, count(hidden)?);
     launch!(gpu, "lstm_cell", elements(n), gates.address, cell.address, gpu.address(&out), n, hidden)?;
@@ -79,8 +82,8 @@ pub(crate) fn lstm_cell_gradient(gates: &Tensor, cell: &Tensor, out: &Tensor, d:
     let gpu = &*gpu(gates.device().as_cuda_device()?)?;
     let (dgates, dcell) = (gpu.alloc::<f32>(gates.elem_count())?, gpu.alloc::<f32>(cell.elem_count())?);
     let (n, hidden) = (count(cell.elem_count())?, count(cell.dim(1)?)?);
-    let (z, c) = (Input::tensor(gates)?.address, Input::tensor(cell)?.address);
-    let (out, d) = (Input::tensor(out)?.address, Input::tensor(d)?.address);
+    let (z, c) = (Input::tensor(gates)?.f32()?.address, Input::tensor(cell)?.f32()?.address);
+    let (out, d) = (Input::tensor(out)?.f32()?.address, Input::tensor(d)?.f32()?.address);
     let (to_gates, to_cell) = (gpu.address(&dgates), gpu.address(&dcell));
     launch!(gpu, "lstm_cell_gradient", elements(n), z, c, out, d, to_gates, to_cell, n, hidden)?;
     Ok((gpu.tensor(dgates, gates.shape()), gpu.tensor(dcell, cell.shape())))

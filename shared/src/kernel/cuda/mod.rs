@@ -1,4 +1,6 @@
-//! The trainable layers on an NVIDIA GPU: cuDNN's convolutions, and run-time compiled kernels for the rest, in f32.
+//! The trainable layers on an NVIDIA GPU: cuDNN's convolutions, and run-time compiled kernels for the rest.
+//!
+//! Images are f32, or bf16 ([`Precision::Bf16`]); parameters, statistics and losses are f32 always.
 //!
 //! Everything of a device goes through one stream, so that what is queued runs in the order of the calls; nothing here
 //! waits for the device. Functions take [`Input`]s, whose sizes the layers have checked, and give new memory.
@@ -17,13 +19,15 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::backend::BackendStorage;
 use candle_core::cuda::cudarc::driver::{
     CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, sys,
 };
 use candle_core::cuda::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda::{CudaDType, DeviceId};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
+use half::bf16;
 
 use self::conv::Convolutions;
 
@@ -84,6 +88,8 @@ pub enum Precision {
     F32,
     /// Rounded to 10 bits of mantissa before they are multiplied, added up in 32 bits: NVIDIA's TF32.
     Tf32,
+    /// TF32, and convolutions in two dimensions, with what lies between them, in bf16: half the memory.
+    Bf16,
 }
 
 static PRECISION: AtomicU8 = AtomicU8::new(0);
@@ -91,12 +97,17 @@ static PRECISION: AtomicU8 = AtomicU8::new(0);
 impl Precision {
     /// Applies to all convolutions and matrix products from now on, on all devices.
     pub fn apply(self) {
-        PRECISION.store(u8::from(self == Self::Tf32), Ordering::Relaxed);
-        candle_core::cuda::set_gemm_reduced_precision_f32(self == Self::Tf32);
+        PRECISION.store(self as u8, Ordering::Relaxed);
+        candle_core::cuda::set_gemm_reduced_precision_f32(self != Self::F32);
     }
 
-    fn current() -> Self {
-        if PRECISION.load(Ordering::Relaxed) == 1 { Self::Tf32 } else { Self::F32 }
+    /// The one that applies.
+    pub fn current() -> Self {
+        match PRECISION.load(Ordering::Relaxed) {
+            0 => Self::F32,
+            1 => Self::Tf32,
+            _ => Self::Bf16,
+        }
     }
 }
 
@@ -169,7 +180,8 @@ fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
 pub(crate) struct Gpu {
     device: CudaDevice,
     stream: Arc<CudaStream>,
-    functions: HashMap<&'static str, CudaFunction>,
+    /// For images in f32, and in bf16.
+    functions: [HashMap<&'static str, CudaFunction>; 2],
     convolutions: Mutex<Convolutions>,
 }
 
@@ -192,17 +204,17 @@ impl Gpu {
         let stream = device.cuda_stream();
         let context = stream.context();
         let (major, minor) = context.compute_capability().map_err(Error::wrap)?;
-        let options = CompileOptions {
-            options: vec![format!("--gpu-architecture=compute_{major}{minor}")],
-            name: Some("kernels.cu".to_owned()),
-            ..CompileOptions::default()
+        let compiled = |defined: &str| -> Result<HashMap<&'static str, CudaFunction>> {
+            let options = CompileOptions {
+                options: vec![format!("--gpu-architecture=compute_{major}{minor}"), defined.to_owned()],
+                name: Some("kernels.cu".to_owned()),
+                ..CompileOptions::default()
+            };
+            let compiled = compile_ptx_with_opts(KERNELS, options).map_err(Error::wrap)?;
+            let module = context.load_module(compiled).map_err(Error::wrap)?;
+            NAMES.iter().map(|name| Ok((*name, module.load_function(name).map_err(Error::wrap)?))).collect()
         };
-        let compiled = compile_ptx_with_opts(KERNELS, options).map_err(Error::wrap)?;
-        let module = context.load_module(compiled).map_err(Error::wrap)?;
-        let mut functions = HashMap::new();
-        for name in NAMES {
-            functions.insert(name, module.load_function(name).map_err(Error::wrap)?);
-        }
+        let functions = [compiled("-DF32")?, compiled("-DBF16")?];
         let convolutions = Mutex::new(Convolutions::new(&stream)?);
         Ok(Self { device: device.clone(), stream: stream.clone(), functions, convolutions })
     }
@@ -213,8 +225,16 @@ impl Gpu {
         unsafe { self.device.alloc::<T>(len) }
     }
 
-    fn function(&self, name: &str) -> Result<&CudaFunction> {
-        match self.functions.get(name) {
+    /// New values of an image.
+    fn values(&self, real: Real, len: usize) -> Result<Values> {
+        Ok(match real {
+            Real::F32 => Values::F32(self.alloc(len)?),
+            Real::Bf16 => Values::Bf16(self.alloc(len)?),
+        })
+    }
+
+    fn function(&self, real: Real, name: &str) -> Result<&CudaFunction> {
+        match self.functions[real as usize].get(name) {
             Some(function) => Ok(function),
             None => bail!("there is no kernel {name}"),
         }
@@ -236,12 +256,49 @@ impl Gpu {
     }
 }
 
-/// Queues a kernel with arguments that are copied: numbers and addresses.
+/// What an image's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Real {
+    F32,
+    Bf16,
+}
+
+/// An image's values.
+enum Values {
+    F32(CudaSlice<f32>),
+    Bf16(CudaSlice<bf16>),
+}
+
+impl Values {
+    fn address(&self, gpu: &Gpu) -> u64 {
+        match self {
+            Self::F32(memory) => gpu.address(memory),
+            Self::Bf16(memory) => gpu.address(memory),
+        }
+    }
+
+    fn storage(self, gpu: &Gpu) -> CudaStorage {
+        match self {
+            Self::F32(memory) => gpu.storage(memory),
+            Self::Bf16(memory) => gpu.storage(memory),
+        }
+    }
+
+    fn tensor(self, gpu: &Gpu, shape: impl Into<Shape>) -> Tensor {
+        Tensor::from_storage(Storage::Cuda(self.storage(gpu)), shape, BackpropOp::none(), false)
+    }
+}
+
+/// Queues a kernel with arguments that are copied: numbers and addresses. `real => "name"` is the kernel for images of that
+/// type.
 macro_rules! launch {
-    ($gpu:expr, $name:literal, $config:expr, $($argument:expr),+ $(,)?) => {{
+    ($gpu:expr, $name:literal, $($rest:tt)+) => {
+        launch!($gpu, $crate::kernel::cuda::Real::F32 => $name, $($rest)+)
+    };
+    ($gpu:expr, $real:expr => $name:literal, $config:expr, $($argument:expr),+ $(,)?) => {{
         use candle_core::cuda::cudarc::driver::PushKernelArg as _;
         let gpu: &$crate::kernel::cuda::Gpu = $gpu;
-        let mut builder = gpu.stream.launch_builder(gpu.function($name)?);
+        let mut builder = gpu.stream.launch_builder(gpu.function($real, $name)?);
         $(
             let argument = $argument;
             builder.arg(&argument);
@@ -304,37 +361,61 @@ impl RowSums {
 pub(crate) struct Input<'a> {
     address: u64,
     len: usize,
+    real: Real,
     _of: PhantomData<&'a ()>,
 }
 
 impl<'a> Input<'a> {
     /// The operand of a custom operation.
     pub(crate) fn new(storage: &'a CudaStorage, layout: &Layout) -> Result<Self> {
-        Self::of::<f32>(storage, layout)
+        match storage.dtype() {
+            DType::F32 => Self::of::<f32>(storage, layout, Real::F32),
+            DType::BF16 => Self::of::<bf16>(storage, layout, Real::Bf16),
+            other => bail!("element type {other:?} is not trainable on a GPU; use F32"),
+        }
     }
 
-    fn of<T: CudaDType>(storage: &'a CudaStorage, layout: &Layout) -> Result<Self> {
+    /// The same, of a type that kernels of one type take.
+    pub(crate) fn f32(self) -> Result<Self> {
+        self.as_real(Real::F32)
+    }
+
+    fn as_real(self, real: Real) -> Result<Self> {
+        if self.real != real {
+            bail!("values of type {:?} where {real:?} is needed", self.real);
+        }
+        Ok(self)
+    }
+
+    fn of<T: CudaDType>(storage: &'a CudaStorage, layout: &Layout, real: Real) -> Result<Self> {
         let Some((start, end)) = layout.contiguous_offsets() else {
             bail!("operand with strides {:?} is not contiguous", layout.stride());
         };
         let memory = storage.as_cuda_slice::<T>()?;
         let address = memory.device_ptr(memory.stream()).0 + (start * size_of::<T>()) as u64;
-        Ok(Self { address, len: end - start, _of: PhantomData })
+        Ok(Self { address, len: end - start, real, _of: PhantomData })
     }
 
     /// A tensor's values.
     pub(crate) fn tensor(tensor: &'a Tensor) -> Result<Self> {
-        Self::tensor_of::<f32>(tensor)
+        Self::held(tensor, |storage, layout| Ok(Input::new(storage, layout)?.forget()))
     }
 
+    /// A tensor's values that are no image's, such as labels.
     fn tensor_of<T: CudaDType>(tensor: &'a Tensor) -> Result<Self> {
+        Self::held(tensor, |storage, layout| Ok(Input::of::<T>(storage, layout, Real::F32)?.forget()))
+    }
+
+    /// The same for any lifetime.
+    fn forget<'b>(self) -> Input<'b> {
+        Input { address: self.address, len: self.len, real: self.real, _of: PhantomData }
+    }
+
+    fn held(tensor: &'a Tensor, input: impl Fn(&CudaStorage, &Layout) -> Result<Self>) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         match &*storage {
-            Storage::Cuda(storage) => {
-                let Input { address, len, .. } = Input::of::<T>(storage, layout)?;
-                // The tensor owns the memory and outlives the borrow of its storage.
-                Ok(Self { address, len, _of: PhantomData })
-            }
+            // The tensor owns the memory and outlives the borrow of its storage.
+            Storage::Cuda(storage) => input(storage, layout),
             _ => bail!("a tensor of the CPU among those of a GPU"),
         }
     }

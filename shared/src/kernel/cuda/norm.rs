@@ -20,12 +20,12 @@ pub(crate) fn statistics_of_batch(
     let part = sums.memory(gpu)?;
     let at = gpu.address(&part);
     input.count()?;
-    launch!(gpu, "moments_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
+    launch!(gpu, input.real => "moments_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
     let statistics = gpu.alloc::<f32>(2 * channels)?;
-    let (mean, var) = (Input::tensor(running_mean)?, Input::tensor(running_var)?);
+    let (mean, var) = (Input::tensor(running_mean)?.f32()?, Input::tensor(running_var)?.f32()?);
     launch!(
         gpu,
-        "moments_finish",
+        input.real => "moments_finish",
         sums.finish(),
         input.address,
         at,
@@ -47,7 +47,7 @@ pub(crate) fn statistics_of_running(mean: &Tensor, var: &Tensor, eps: f64) -> Re
     let channels = mean.elem_count();
     let statistics = gpu.alloc::<f32>(2 * channels)?;
     let c = count(channels)?;
-    let (mean, var) = (Input::tensor(mean)?, Input::tensor(var)?);
+    let (mean, var) = (Input::tensor(mean)?.f32()?, Input::tensor(var)?.f32()?);
     launch!(gpu, "statistics_of_running", elements(c), mean.address, var.address, gpu.address(&statistics), c, eps)?;
     Ok(gpu.tensor(statistics, (2, channels)))
 }
@@ -69,21 +69,21 @@ pub(crate) fn apply(
     after: After<'_>,
 ) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
-    let y = gpu.alloc::<f32>(x.len)?;
+    let y = gpu.values(x.real, x.len)?;
     let (skip, mode) = match after {
         After::Nothing => (0, 0_u32),
         After::Relu => (0, 1),
-        After::AddRelu(skip) => (skip.address, 2),
+        After::AddRelu(skip) => (skip.as_real(x.real)?.address, 2),
     };
     let (n, c) = (x.count()?, count(statistics.elem_count() / 2)?);
-    let (statistics, to) = (Input::tensor(statistics)?.address, gpu.address(&y));
-    let weights = weight_and_bias.address;
+    let (statistics, to) = (Input::tensor(statistics)?.f32()?.address, y.address(gpu));
+    let weights = weight_and_bias.f32()?.address;
     if is_vector(c, &[x.address, skip, weights]) {
-        launch!(gpu, "norm_apply4", elements(n / 4), x.address, skip, statistics, weights, to, n / 4, c / 4, mode)?;
+        launch!(gpu, x.real => "norm_apply4", elements(n / 4), x.address, skip, statistics, weights, to, n / 4, c / 4, mode)?;
     } else {
-        launch!(gpu, "norm_apply", elements(n), x.address, skip, statistics, weights, to, n, c, mode)?;
+        launch!(gpu, x.real => "norm_apply", elements(n), x.address, skip, statistics, weights, to, n, c, mode)?;
     }
-    Ok(gpu.storage(y))
+    Ok(y.storage(gpu))
 }
 
 /// Whether rows can be read four values at a time.
@@ -121,21 +121,22 @@ pub(crate) fn backward(
 ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
     let gpu: &Gpu = &*gpu(x.device().as_cuda_device()?)?;
     let channels = statistics.elem_count() / 2;
+    let input = Input::tensor(x)?;
+    let real = input.real;
     let sums = RowSums::new(count(x.elem_count() / channels)?, count(channels)?);
     let part = sums.memory(gpu)?;
     let (gradients, bend) = (gpu.alloc::<f32>(2 * channels)?, gpu.alloc::<f32>(2 * channels)?);
     let (y, mode) = match gate {
         Gate::Everywhere => (0, 0_u32),
         Gate::Positive => (0, 1),
-        Gate::Output(y) => (Input::tensor(y)?.address, 2),
+        Gate::Output(y) => (Input::tensor(y)?.as_real(real)?.address, 2),
     };
-    let input = Input::tensor(x)?;
-    let (xs, dys) = (input.address, Input::tensor(dy)?.address);
-    let (of, weights) = (Input::tensor(statistics)?.address, Input::tensor(weight_and_bias)?.address);
+    let (xs, dys) = (input.address, Input::tensor(dy)?.as_real(real)?.address);
+    let (of, weights) = (Input::tensor(statistics)?.f32()?.address, Input::tensor(weight_and_bias)?.f32()?.address);
     let (n, c, at) = (input.count()?, sums.channels, gpu.address(&part));
     launch!(
         gpu,
-        "norm_gradient_part",
+        real => "norm_gradient_part",
         sums.sum(),
         xs,
         dys,
@@ -161,16 +162,16 @@ pub(crate) fn backward(
         c,
         u32::from(source == Source::Batch)
     )?;
-    let dx = gpu.alloc::<f32>(x.elem_count())?;
-    let dskip = (mode == 2).then(|| gpu.alloc::<f32>(x.elem_count())).transpose()?;
-    let skip = dskip.as_ref().map_or(0, |dskip| gpu.address(dskip));
-    let (bent, to) = (gpu.address(&bend), gpu.address(&dx));
+    let dx = gpu.values(real, x.elem_count())?;
+    let dskip = (mode == 2).then(|| gpu.values(real, x.elem_count())).transpose()?;
+    let skip = dskip.as_ref().map_or(0, |dskip| dskip.address(gpu));
+    let (bent, to) = (gpu.address(&bend), dx.address(gpu));
     if is_vector(c, &[xs, dys, y, weights]) {
         let (n, c) = (n / 4, c / 4);
-        launch!(gpu, "norm_input_gradient4", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
+        launch!(gpu, real => "norm_input_gradient4", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
     } else {
-        launch!(gpu, "norm_input_gradient", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
+        launch!(gpu, real => "norm_input_gradient", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
     }
-    let dskip = dskip.map(|dskip| gpu.tensor(dskip, x.shape()));
-    Ok((gpu.tensor(dx, x.shape()), gpu.tensor(gradients, (2, channels)), dskip))
+    let dskip = dskip.map(|dskip| dskip.tensor(gpu, x.shape()));
+    Ok((dx.tensor(gpu, x.shape()), gpu.tensor(gradients, (2, channels)), dskip))
 }

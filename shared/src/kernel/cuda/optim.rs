@@ -30,7 +30,7 @@ pub fn adam(value: &Tensor, gradient: &Tensor, moments: [&Tensor; 2], step: Adam
     let gpu = &*gpu(value.device().as_cuda_device()?)?;
     let [first, second] = moments;
     let [v, g, m1, m2] = [value, gradient, first, second].map(Input::tensor);
-    let (v, g, m1, m2) = (v?, g?, m1?, m2?);
+    let (v, g, m1, m2) = (v?.f32()?, g?.f32()?, m1?.f32()?, m2?.f32()?);
     if [g.len, m1.len, m2.len] != [v.len; 3] {
         bail!("a variable of {} values, a gradient of {}, moments of {} and {}", v.len, g.len, m1.len, m2.len);
     }
@@ -61,7 +61,7 @@ pub fn adam(value: &Tensor, gradient: &Tensor, moments: [&Tensor; 2], step: Adam
 /// Those of [`adam`].
 pub fn blend(a: &Tensor, b: &Tensor, keep: f32) -> Result<()> {
     let gpu = &*gpu(a.device().as_cuda_device()?)?;
-    let (a, b) = (Input::tensor(a)?, Input::tensor(b)?);
+    let (a, b) = (Input::tensor(a)?.f32()?, Input::tensor(b)?.f32()?);
     if a.len != b.len {
         bail!("a variable of {} values and an average of {}", b.len, a.len);
     }

@@ -53,11 +53,11 @@ pub(crate) fn max(
 ) -> Result<(CudaStorage, Tensor)> {
     let gpu = &*gpu(device)?;
     let len = out_len(x.len, window, out);
-    let (y, winners) = (gpu.alloc::<f32>(len)?, gpu.alloc::<u8>(len)?);
+    let (y, winners) = (gpu.values(x.real, len)?, gpu.alloc::<u8>(len)?);
     let (n, sizes) = (count(len)?, Sizes::new(window, out, channels)?);
     x.count()?;
-    launch!(gpu, "max_pool", elements(n), x.address, gpu.address(&y), gpu.address(&winners), n, sizes)?;
-    Ok((gpu.storage(y), gpu.tensor(winners, len)))
+    launch!(gpu, x.real => "max_pool", elements(n), x.address, y.address(gpu), gpu.address(&winners), n, sizes)?;
+    Ok((y.storage(gpu), gpu.tensor(winners, len)))
 }
 
 /// Gradient of `x` from that of the maxima.
@@ -70,10 +70,10 @@ pub(crate) fn max_gradient(
 ) -> Result<Tensor> {
     let gpu = &*gpu(x.device().as_cuda_device()?)?;
     let (n, sizes) = (count(x.elem_count())?, Sizes::new(window, out, x.dim(3)?)?);
-    let dx = gpu.alloc::<f32>(x.elem_count())?;
     let (winners, dy) = (Input::tensor_of::<u8>(winners)?, Input::tensor(dy)?);
-    launch!(gpu, "max_pool_gradient", elements(n), winners.address, dy.address, gpu.address(&dx), n, sizes)?;
-    Ok(gpu.tensor(dx, x.shape()))
+    let dx = gpu.values(dy.real, x.elem_count())?;
+    launch!(gpu, dy.real => "max_pool_gradient", elements(n), winners.address, dy.address, dx.address(gpu), n, sizes)?;
+    Ok(dx.tensor(gpu, x.shape()))
 }
 
 /// The mean of each window; what lies in the padding does not count.
@@ -86,18 +86,19 @@ pub(crate) fn average(
 ) -> Result<CudaStorage> {
     let gpu = &*gpu(device)?;
     let len = out_len(x.len, window, out);
-    let y = gpu.alloc::<f32>(len)?;
+    let y = gpu.values(x.real, len)?;
     let (n, sizes) = (count(len)?, Sizes::new(window, out, channels)?);
     x.count()?;
-    launch!(gpu, "average_pool", elements(n), x.address, gpu.address(&y), n, sizes)?;
-    Ok(gpu.storage(y))
+    launch!(gpu, x.real => "average_pool", elements(n), x.address, y.address(gpu), n, sizes)?;
+    Ok(y.storage(gpu))
 }
 
 /// Gradient of `x` from that of the means.
 pub(crate) fn average_gradient(window: &Window, out: [usize; 2], dy: &Tensor, x: &Tensor) -> Result<Tensor> {
     let gpu = &*gpu(x.device().as_cuda_device()?)?;
     let (n, sizes) = (count(x.elem_count())?, Sizes::new(window, out, x.dim(3)?)?);
-    let dx = gpu.alloc::<f32>(x.elem_count())?;
-    launch!(gpu, "average_pool_gradient", elements(n), Input::tensor(dy)?.address, gpu.address(&dx), n, sizes)?;
-    Ok(gpu.tensor(dx, x.shape()))
+    let dy = Input::tensor(dy)?;
+    let dx = gpu.values(dy.real, x.elem_count())?;
+    launch!(gpu, dy.real => "average_pool_gradient", elements(n), dy.address, dx.address(gpu), n, sizes)?;
+    Ok(dx.tensor(gpu, x.shape()))
 }
