@@ -51,7 +51,7 @@ impl Case {
                 Self::UNet {
                     net: UNet::new(&config, &vb)?,
                     x: uniform(&[batch, 4, 240, 240])?.to_device(device)?,
-                    targets: uniform(&[batch, 240, 240])?.gt(0.8f32)?.to_dtype(DType::U32)?,
+                    targets: uniform(&[batch, 240, 240])?.gt(0.8f32)?.to_dtype(DType::U32)?.to_device(device)?,
                 }
             }
             other => {

@@ -290,7 +290,10 @@ fn sum_of(line: &str) -> Option<(&str, &str)> {
 fn added<'a>(line: &'a str, sum: &str) -> Option<(&'a str, &'static str)> {
     let rest = line.trim().strip_prefix('*')?.strip_prefix(sum)?.strip_prefix(" = ")?.strip_prefix(sum)?;
     let rest = rest.strip_prefix(".add(")?;
-    rest.strip_suffix(")?;").map(|grad| (grad, ";")).or_else(|| rest.strip_suffix(")?").map(|grad| (grad, "")))
+    let (grad, end) =
+        rest.strip_suffix(")?;").map(|grad| (grad, ";")).or_else(|| Some((rest.strip_suffix(")?")?, "")))?;
+    // What looks at the sum for its shape stays as it is.
+    (!grad.contains(sum)).then_some((grad, end))
 }
 
 /// The library with empty modules for what is left out, and functions that nothing calls for what C would have.
@@ -383,11 +386,13 @@ mod tests {
     fn a_first_gradient_is_kept() -> Result<()> {
         let two = "    let s = grads.or_insert(x)?;\n    *s = s.add(&g)?;\n";
         let last = "    let s = grads.or_insert(x)?;\n    *s = s.add(&(g * 2.0)?)?\n";
-        let other = "    let s = grads.or_insert(x)?;\n    *s = s.sub(&g)?;\n";
+        let subtracted = "    let s = grads.or_insert(x)?;\n    *s = s.sub(&g)?;\n";
+        let shaped = "    let s = grads.or_insert(x)?;\n    *s = s.add(&g.broadcast_as(s.dims())?)?\n";
+        let other = format!("{subtracted}{shaped}");
         let end = "}\n\n    /// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n";
         let changed = take_first_gradients(&format!("{}{last}{other}{end}", two.repeat(50)))?;
         assert_eq!(changed.matches("    grads.accumulate(x, &g)?;\n").count(), 50);
-        assert!(changed.contains("    grads.accumulate(x, &(g * 2.0)?)?\n") && changed.contains(other));
+        assert!(changed.contains("    grads.accumulate(x, &(g * 2.0)?)?\n") && changed.contains(&other));
         assert!(
             changed.contains("fn accumulate(")
                 && changed.ends_with("/// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n")

@@ -22,7 +22,7 @@ const CHUNK_ROWS: usize = 1 << 12;
 /// # Shapes
 ///
 /// - `logits`: `[…, K]` f32 or f64
-/// - `targets`: `[…]` u32, each below `K`; best on the CPU, where they are checked
+/// - `targets`: `[…]` u32, each below `K`; on the CPU, where they are checked, or beside the logits
 /// - returns: `[]`
 ///
 /// # Errors
@@ -34,15 +34,20 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         bail!("cross-entropy of {:?} logits with {:?} {:?} targets", logits.dims(), targets.dims(), targets.dtype());
     }
     let on_device = targets.flatten_all()?.to_device(logits.device())?;
-    let targets = targets.flatten_all()?.to_vec1::<u32>()?;
+    let n = targets.elem_count();
+    // Those on a GPU would have to be waited for; there the loss of a class that is not is no number.
+    let stay = targets.device().is_cuda() && logits.device().is_cuda();
+    let targets = if stay { Vec::new() } else { targets.flatten_all()?.to_vec1::<u32>()? };
     if let Some(at) = targets.iter().position(|&target| target as usize >= k) {
         bail!("target {at} is class {}, there are {k}", targets[at]);
     }
-    full(logits)?.contiguous()?.apply_op1(CrossEntropy { targets, on_device, probabilities: Mutex::default() })
+    full(logits)?.contiguous()?.apply_op1(CrossEntropy { targets, n, on_device, probabilities: Mutex::default() })
 }
 
 struct CrossEntropy {
     targets: Vec<u32>,
+    /// Their number.
+    n: usize,
     /// The same beside the logits.
     #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "kernels of a GPU read it"))]
     on_device: Tensor,
@@ -102,7 +107,7 @@ impl CustomOp1 for CrossEntropy {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
-        let k = xl.shape().elem_count() / self.targets.len();
+        let k = xl.shape().elem_count() / self.n;
         let (mean, probabilities) = cuda::loss::cross_entropy(&x.device, Input::new(x, xl)?, &self.on_device, k)?;
         *self.probabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(probabilities);
         Ok((mean, ().into()))

@@ -448,7 +448,7 @@ pub(crate) fn column_sums(rows: &Tensor, channels: usize) -> Result<Tensor> {
     let sums = RowSums::new(count(rows.elem_count() / channels)?, count(channels)?);
     let part = sums.memory(gpu)?;
     let at = gpu.address(&part);
-    launch!(gpu, input.real => "column_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
+    launch!(gpu, input.real => "column_part", sums.sum(sums.channels), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
     let total = gpu.alloc::<f32>(channels)?;
     launch!(gpu, "column_finish", sums.finish(), at, gpu.address(&total), sums.parts, sums.channels)?;
     Ok(gpu.tensor(total, channels))

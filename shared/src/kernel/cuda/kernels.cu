@@ -62,6 +62,21 @@ static __device__ __forceinline__ real4 reals_of(float4 v) {
 
 // ---- sums over the rows of a matrix [rows, c]
 
+static __device__ __forceinline__ void add(float4& a, float4 b) {
+    a.x += b.x;
+    a.y += b.y;
+    a.z += b.z;
+    a.w += b.w;
+}
+
+// a += b c
+static __device__ __forceinline__ void add_product(float4& a, float4 b, float4 c) {
+    a.x += b.x * c.x;
+    a.y += b.y * c.y;
+    a.z += b.z * c.z;
+    a.w += b.w * c.w;
+}
+
 // Adds up a block's pairs of sums over its rows and writes them as part blockIdx.y of [parts, 2, c].
 static __device__ void write_part(float a, float b, float* part, u32 channel, u32 c) {
     __shared__ float sums[2][ROWS][LANES];
@@ -72,6 +87,23 @@ static __device__ void write_part(float a, float b, float* part, u32 channel, u3
         for (u32 i = 1; i < ROWS; ++i) {
             a += sums[0][i][threadIdx.x];
             b += sums[1][i][threadIdx.x];
+        }
+        part[(2 * blockIdx.y) * c + channel] = a;
+        part[(2 * blockIdx.y + 1) * c + channel] = b;
+    }
+}
+
+// The same where each thread has four channels, in blocks of 256 threads in any shape.
+static __device__ void write_part4(float4 a, float4 b, float4* part, u32 channel, u32 c) {
+    __shared__ float4 sums[2][256];
+    u32 at = threadIdx.y * blockDim.x + threadIdx.x;
+    sums[0][at] = a;
+    sums[1][at] = b;
+    __syncthreads();
+    if (threadIdx.y == 0 && channel < c) {
+        for (u32 i = 1; i < blockDim.y; ++i) {
+            add(a, sums[0][i * blockDim.x + threadIdx.x]);
+            add(b, sums[1][i * blockDim.x + threadIdx.x]);
         }
         part[(2 * blockIdx.y) * c + channel] = a;
         part[(2 * blockIdx.y + 1) * c + channel] = b;
@@ -116,6 +148,27 @@ extern "C" __global__ void moments_part(const real* x, float* part, u32 rows, u3
         }
     }
     write_part(sum, squares, part, channel, c);
+}
+
+// The same for fours of channels, of which there are c.
+extern "C" __global__ void moments_part4(const real4* x, float4* part, u32 rows, u32 c, u32 rows_per_block) {
+    u32 channel = blockIdx.x * blockDim.x + threadIdx.x;
+    float4 sum = {0, 0, 0, 0}, squares = {0, 0, 0, 0};
+    if (channel < c) {
+        float4 centre = values_of(x[channel]);
+        u32 last = min(rows, (blockIdx.y + 1) * rows_per_block);
+#pragma unroll 4
+        for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += blockDim.y) {
+            float4 v = values_of(x[row * c + channel]);
+            v.x -= centre.x;
+            v.y -= centre.y;
+            v.z -= centre.z;
+            v.w -= centre.w;
+            add(sum, v);
+            add_product(squares, v, v);
+        }
+    }
+    write_part4(sum, squares, part, channel, c);
 }
 
 // Mean and inverse deviation of each channel, [2, c]; moves the running mean and variance towards them.
@@ -170,6 +223,40 @@ extern "C" __global__ void norm_gradient_part(const real* x, const real* dy, con
         }
     }
     write_part(weighted, plain, part, channel, c);
+}
+
+// The same for fours of channels, of which there are c.
+extern "C" __global__ void norm_gradient_part4(const real4* x, const real4* dy, const real4* y, const float4* statistics,
+                                               const float4* weight_and_bias, float4* part, u32 rows, u32 c,
+                                               u32 rows_per_block, u32 gate) {
+    u32 channel = blockIdx.x * blockDim.x + threadIdx.x;
+    float4 weighted = {0, 0, 0, 0}, plain = {0, 0, 0, 0};
+    if (channel < c) {
+        float4 mean = statistics[channel], scale = statistics[c + channel];
+        float4 weight = weight_and_bias[channel], bias = weight_and_bias[c + channel];
+        scale.x *= weight.x;
+        scale.y *= weight.y;
+        scale.z *= weight.z;
+        scale.w *= weight.w;
+        u32 last = min(rows, (blockIdx.y + 1) * rows_per_block);
+#pragma unroll 2
+        for (u32 row = blockIdx.y * rows_per_block + threadIdx.y; row < last; row += blockDim.y) {
+            u32 i = row * c + channel;
+            float4 v = values_of(x[i]), g = values_of(dy[i]), out = {0, 0, 0, 0};
+            if (gate == 2) out = values_of(y[i]);
+            v.x -= mean.x;
+            v.y -= mean.y;
+            v.z -= mean.z;
+            v.w -= mean.w;
+            g.x = gated(g.x, v.x, scale.x, bias.x, out.x, gate);
+            g.y = gated(g.y, v.y, scale.y, bias.y, out.y, gate);
+            g.z = gated(g.z, v.z, scale.z, bias.z, out.z, gate);
+            g.w = gated(g.w, v.w, scale.w, bias.w, out.w, gate);
+            add_product(weighted, g, v);
+            add(plain, g);
+        }
+    }
+    write_part4(weighted, plain, part, channel, c);
 }
 
 // Gradients of weight and bias, [2, c], and what the gradient of x is made of, [2, c]: constant and slope.
@@ -488,7 +575,7 @@ extern "C" __global__ void cross_entropy(const float* logits, const u32* targets
         for (u32 i = 1; i < k; ++i) greatest = fmaxf(greatest, z[i]);
         float total = 0;
         for (u32 i = 0; i < k; ++i) total += expf(z[i] - greatest);
-        sum += logf(total) + greatest - z[targets[row]];
+        sum += targets[row] < k ? logf(total) + greatest - z[targets[row]] : nan("");
         for (u32 i = 0; i < k; ++i) probabilities[(size_t)row * k + i] = expf(z[i] - greatest) / total;
     }
     __shared__ double sums[256];

@@ -34,7 +34,7 @@ use self::conv::Convolutions;
 /// The kernels' text.
 const KERNELS: &str = include_str!("kernels.cu");
 /// Their names.
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 34] = [
     "adam",
     "add_bias",
     "average_pool",
@@ -55,10 +55,12 @@ const NAMES: [&str; 32] = [
     "mean_of_parts",
     "moments_finish",
     "moments_part",
+    "moments_part4",
     "norm_apply",
     "norm_apply4",
     "norm_gradient_finish",
     "norm_gradient_part",
+    "norm_gradient_part4",
     "norm_input_gradient",
     "norm_input_gradient4",
     "pairwise_gradient",
@@ -325,13 +327,25 @@ struct RowSums {
     channels: u32,
     rows_per_block: u32,
     parts: u32,
+    /// Threads of a block, side by side and one below the other.
+    block: (u32, u32),
 }
 
 impl RowSums {
     fn new(rows: u32, channels: u32) -> Self {
-        let wanted = (BUSY / channels.div_ceil(LANES)).max(1);
-        let rows_per_block = rows.div_ceil(wanted).next_multiple_of(ROWS).max(4 * ROWS);
-        Self { rows, channels, rows_per_block, parts: rows.div_ceil(rows_per_block).max(1) }
+        Self::in_blocks(rows, channels, channels, (LANES, ROWS))
+    }
+
+    /// The same for kernels whose threads take four channels each.
+    fn in_fours(rows: u32, channels: u32) -> Self {
+        let lanes = (channels / 4).next_power_of_two().min(LANES);
+        Self::in_blocks(rows, channels, channels / 4, (lanes, THREADS / lanes))
+    }
+
+    fn in_blocks(rows: u32, channels: u32, columns: u32, block: (u32, u32)) -> Self {
+        let wanted = (BUSY / columns.div_ceil(block.0)).max(1);
+        let rows_per_block = rows.div_ceil(wanted).next_multiple_of(block.1).max(4 * block.1);
+        Self { rows, channels, rows_per_block, parts: rows.div_ceil(rows_per_block).max(1), block }
     }
 
     /// Memory for the parts.
@@ -339,10 +353,11 @@ impl RowSums {
         gpu.alloc(2 * self.parts as usize * self.channels as usize)
     }
 
-    fn sum(&self) -> LaunchConfig {
+    /// For kernels that go over so many columns.
+    fn sum(&self, columns: u32) -> LaunchConfig {
         LaunchConfig {
-            grid_dim: (self.channels.div_ceil(LANES), self.parts, 1),
-            block_dim: (LANES, ROWS, 1),
+            grid_dim: (columns.div_ceil(self.block.0), self.parts, 1),
+            block_dim: (self.block.0, self.block.1, 1),
             shared_mem_bytes: 0,
         }
     }
@@ -449,9 +464,10 @@ mod tests {
     #[test]
     fn rows_are_divided_without_rest() {
         for (rows, channels) in [(1, 1), (2, 2048), (921_600, 32), (3136 * 64, 64), (7, 33)] {
-            let sums = RowSums::new(rows, channels);
-            assert!(sums.parts * sums.rows_per_block >= rows && (sums.parts - 1) * sums.rows_per_block < rows);
-            assert!(sums.parts <= u16::MAX.into());
+            for sums in [RowSums::new(rows, channels), RowSums::in_fours(rows, channels.next_multiple_of(4))] {
+                assert!(sums.parts * sums.rows_per_block >= rows && (sums.parts - 1) * sums.rows_per_block < rows);
+                assert!(sums.parts <= u16::MAX.into() && sums.block.0 * sums.block.1 == THREADS);
+            }
         }
     }
 }

@@ -16,11 +16,18 @@ pub(crate) fn statistics_of_batch(
     let gpu = &*gpu(x.device().as_cuda_device()?)?;
     let channels = running_mean.elem_count();
     let input = Input::tensor(x)?;
-    let sums = RowSums::new(count(x.elem_count() / channels)?, count(channels)?);
+    let c = count(channels)?;
+    let rows = count(x.elem_count() / channels)?;
+    let in_fours = is_vector(c, &[input.address]);
+    let sums = if in_fours { RowSums::in_fours(rows, c) } else { RowSums::new(rows, c) };
     let part = sums.memory(gpu)?;
-    let at = gpu.address(&part);
+    let (at, step) = (gpu.address(&part), sums.rows_per_block);
     input.count()?;
-    launch!(gpu, input.real => "moments_part", sums.sum(), input.address, at, sums.rows, sums.channels, sums.rows_per_block)?;
+    if in_fours {
+        launch!(gpu, input.real => "moments_part4", sums.sum(c / 4), input.address, at, rows, c / 4, step)?;
+    } else {
+        launch!(gpu, input.real => "moments_part", sums.sum(c), input.address, at, rows, c, step)?;
+    }
     let statistics = gpu.alloc::<f32>(2 * channels)?;
     let (mean, var) = (Input::tensor(running_mean)?.f32()?, Input::tensor(running_var)?.f32()?);
     launch!(
@@ -60,7 +67,8 @@ pub(crate) enum After<'a> {
     AddRelu(Input<'a>),
 }
 
-/// `(x - mean) inv_std weight + bias` and what follows it. `statistics` and `weight_and_bias` are `[2, C]`.
+/// `(x - mean) inv_std weight + bias` and what follows it. `statistics` are `[2, C]`, `weight_and_bias`
+/// are of as many values.
 pub(crate) fn apply(
     device: &CudaDevice,
     x: Input<'_>,
@@ -110,7 +118,7 @@ pub(crate) enum Source {
     Running,
 }
 
-/// Gradients of the input, of weight and bias `[2, C]`, and behind [`Gate::Output`] of the skip connection.
+/// Gradients of the input, of weight and bias one after the other, and behind [`Gate::Output`] of the skip connection.
 pub(crate) fn backward(
     x: &Tensor,
     dy: &Tensor,
@@ -123,8 +131,6 @@ pub(crate) fn backward(
     let channels = statistics.elem_count() / 2;
     let input = Input::tensor(x)?;
     let real = input.real;
-    let sums = RowSums::new(count(x.elem_count() / channels)?, count(channels)?);
-    let part = sums.memory(gpu)?;
     let (gradients, bend) = (gpu.alloc::<f32>(2 * channels)?, gpu.alloc::<f32>(2 * channels)?);
     let (y, mode) = match gate {
         Gate::Everywhere => (0, 0_u32),
@@ -133,22 +139,18 @@ pub(crate) fn backward(
     };
     let (xs, dys) = (input.address, Input::tensor(dy)?.as_real(real)?.address);
     let (of, weights) = (Input::tensor(statistics)?.f32()?.address, Input::tensor(weight_and_bias)?.f32()?.address);
-    let (n, c, at) = (input.count()?, sums.channels, gpu.address(&part));
-    launch!(
-        gpu,
-        real => "norm_gradient_part",
-        sums.sum(),
-        xs,
-        dys,
-        y,
-        of,
-        weights,
-        at,
-        sums.rows,
-        c,
-        sums.rows_per_block,
-        mode
-    )?;
+    let (n, c, rows) = (input.count()?, count(channels)?, count(x.elem_count() / channels)?);
+    let in_fours = is_vector(c, &[xs, dys, y, weights]);
+    let sums = if in_fours { RowSums::in_fours(rows, c) } else { RowSums::new(rows, c) };
+    let part = sums.memory(gpu)?;
+    let (at, step) = (gpu.address(&part), sums.rows_per_block);
+    if in_fours {
+        let (config, c) = (sums.sum(c / 4), c / 4);
+        launch!(gpu, real => "norm_gradient_part4", config, xs, dys, y, of, weights, at, rows, c, step, mode)?;
+    } else {
+        let config = sums.sum(c);
+        launch!(gpu, real => "norm_gradient_part", config, xs, dys, y, of, weights, at, rows, c, step, mode)?;
+    }
     launch!(
         gpu,
         "norm_gradient_finish",
@@ -166,12 +168,12 @@ pub(crate) fn backward(
     let dskip = (mode == 2).then(|| gpu.values(real, x.elem_count())).transpose()?;
     let skip = dskip.as_ref().map_or(0, |dskip| dskip.address(gpu));
     let (bent, to) = (gpu.address(&bend), dx.address(gpu));
-    if is_vector(c, &[xs, dys, y, weights]) {
+    if in_fours {
         let (n, c) = (n / 4, c / 4);
         launch!(gpu, real => "norm_input_gradient4", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
     } else {
         launch!(gpu, real => "norm_input_gradient", elements(n), xs, dys, y, of, weights, bent, to, skip, n, c, mode)?;
     }
     let dskip = dskip.map(|dskip| dskip.tensor(gpu, x.shape()));
-    Ok((dx.tensor(gpu, x.shape()), gpu.tensor(gradients, (2, channels)), dskip))
+    Ok((dx.tensor(gpu, x.shape()), gpu.tensor(gradients, weight_and_bias.shape()), dskip))
 }

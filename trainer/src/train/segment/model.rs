@@ -74,7 +74,7 @@ impl Model {
         let out = self.segmenter.forward_t(&upload(&batch.shown, &self.device)?, true)?;
         if batch.n_labelled > 0 {
             let logits = out.logits.narrow(0, 0, batch.n_labelled)?;
-            losses.add("outline", cross_entropy(&logits, &batch.targets)?, 1.0)?;
+            losses.add("outline", cross_entropy(&logits, &batch.targets.to_device(&self.device)?)?, 1.0)?;
         }
         match config.method {
             SegmentationMethod::Cmim | SegmentationMethod::Fusion => {
@@ -112,7 +112,7 @@ impl Model {
             let all = teacher.forward_t(&self.all(config, batch)?, true)?;
             if batch.n_labelled > 0 {
                 let logits = all.logits.narrow(0, 0, batch.n_labelled)?;
-                losses.add("teacher", cross_entropy(&logits, &batch.targets)?, 1.0)?;
+                losses.add("teacher", cross_entropy(&logits, &batch.targets.to_device(&self.device)?)?, 1.0)?;
             }
             return estimate(config, term, batch, local, &all.local, means, rng, losses);
         }
