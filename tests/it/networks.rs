@@ -30,6 +30,6 @@ fn hemis_equals_pytorchs() {
 #[test]
 fn a_training_step_equals_pytorch() {
     let step = TrainingStep::check().unwrap();
-    Adam::at_one_rate(step.parameters.trainable(), 1e-3, 0.0).step(&step.gradients, 1.0).unwrap();
+    Adam::at_one_rate(step.parameters.trainable(), 1e-3, 0.0).unwrap().step(&step.gradients, 1.0).unwrap();
     step.check_after().unwrap();
 }

@@ -20,6 +20,14 @@ pub enum Error {
     /// The tensor library.
     #[error("tensor computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// A device that is not there or cannot be used.
+    #[error("--device {device}: {reason}")]
+    NoDevice {
+        /// As it was asked for.
+        device: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A file that cannot be read or written.
     #[error("{}: {action}: {source}", path.display())]
     File {

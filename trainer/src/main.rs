@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If even standard error is gone, the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "error: {}", in_words(&error));
+            let text = in_words(&error);
+            let hint = trainer::device::out_of_memory(&text).map(|hint| format!("\n{hint}")).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "error: {text}{hint}");
             ExitCode::FAILURE
         }
     }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "cuda")]
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Var, bail};
 use rayon::prelude::*;
+#[cfg(feature = "cuda")]
+use shared::kernel::cuda::optim::{AdamStep, adam};
 
 /// Decay of the first and second moment, and what keeps the division finite: the values of its source.
 const BETA1: f64 = 0.9;
@@ -19,6 +23,49 @@ pub struct Moments {
     pub first: Vec<f32>,
     /// Mean of its square.
     pub second: Vec<f32>,
+}
+
+/// The moments where their variable is.
+#[derive(Debug)]
+enum Kept {
+    Host(Moments),
+    /// First and second, of the variable's shape.
+    #[cfg(feature = "cuda")]
+    Device([Tensor; 2]),
+}
+
+impl Kept {
+    fn zero(var: &Var) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if var.device().is_cuda() {
+            return Ok(Self::Device([var.zeros_like()?, var.zeros_like()?]));
+        }
+        Ok(Self::Host(Moments { first: vec![0.0; var.elem_count()], second: vec![0.0; var.elem_count()] }))
+    }
+
+    fn get(&self) -> Result<Moments> {
+        match self {
+            Self::Host(moments) => Ok(moments.clone()),
+            #[cfg(feature = "cuda")]
+            Self::Device([first, second]) => {
+                let values = |moment: &Tensor| moment.flatten_all()?.to_vec1::<f32>();
+                Ok(Moments { first: values(first)?, second: values(second)? })
+            }
+        }
+    }
+
+    fn set(&mut self, moments: Moments) -> Result<()> {
+        match self {
+            Self::Host(kept) => *kept = moments,
+            #[cfg(feature = "cuda")]
+            Self::Device(kept) => {
+                for (kept, values) in kept.iter_mut().zip([moments.first, moments.second]) {
+                    *kept = Tensor::from_vec(values, kept.shape(), kept.device())?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A variable that [`Adam`] changes.
@@ -39,21 +86,29 @@ pub struct Trained {
 #[derive(Debug)]
 pub struct Adam {
     vars: Vec<Trained>,
-    moments: BTreeMap<String, Moments>,
+    moments: BTreeMap<String, Kept>,
     step: usize,
     weight_decay: f64,
 }
 
 impl Adam {
     /// Moments start at zero.
-    pub fn new(vars: Vec<Trained>, weight_decay: f64) -> Self {
-        let zero = |var: &Var| Moments { first: vec![0.0; var.elem_count()], second: vec![0.0; var.elem_count()] };
-        let moments = vars.iter().map(|Trained { name, var, .. }| (name.clone(), zero(var))).collect();
-        Self { vars, moments, step: 0, weight_decay }
+    ///
+    /// # Errors
+    ///
+    /// If a device has no memory for them.
+    pub fn new(vars: Vec<Trained>, weight_decay: f64) -> Result<Self> {
+        let zero = |Trained { name, var, .. }: &Trained| Ok((name.clone(), Kept::zero(var)?));
+        let moments = vars.iter().map(zero).collect::<Result<_>>()?;
+        Ok(Self { vars, moments, step: 0, weight_decay })
     }
 
     /// All variables at one learning rate.
-    pub fn at_one_rate(vars: Vec<(String, Var)>, learning_rate: f64, weight_decay: f64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub fn at_one_rate(vars: Vec<(String, Var)>, learning_rate: f64, weight_decay: f64) -> Result<Self> {
         let vars = vars.into_iter().map(|(name, var)| Trained { name, var, learning_rate }).collect();
         Self::new(vars, weight_decay)
     }
@@ -78,8 +133,19 @@ impl Adam {
             let rate = (learning_rate / correction1) as f32;
             let (Some(grad), Some(moments)) = (grads.get(var), self.moments.get_mut(name)) else { continue };
             let decay = if var.rank() >= 2 { (learning_rate * self.weight_decay) as f32 } else { 0.0 };
-            let update = Update { moments: Mutex::new(moments), decay, rate, root };
-            var.as_tensor().inplace_op2(&grad.contiguous()?, &update)?;
+            let grad = grad.contiguous()?;
+            match moments {
+                Kept::Host(moments) => {
+                    let update = Update { moments: Mutex::new(moments), decay, rate, root };
+                    var.as_tensor().inplace_op2(&grad, &update)?;
+                }
+                #[cfg(feature = "cuda")]
+                Kept::Device([first, second]) => {
+                    let (beta1, beta2, eps) = (BETA1 as f32, BETA2 as f32, EPS as f32);
+                    let step = AdamStep { beta1, beta2, eps, decay, rate, root };
+                    adam(var.as_tensor(), &grad, [first, second], step)?;
+                }
+            }
         }
         Ok(())
     }
@@ -90,14 +156,36 @@ impl Adam {
     }
 
     /// Moments by variable.
-    pub fn moments(&self) -> &BTreeMap<String, Moments> {
-        &self.moments
+    ///
+    /// # Errors
+    ///
+    /// If a device does not give them.
+    pub fn moments(&self) -> Result<BTreeMap<String, Moments>> {
+        self.moments.iter().map(|(name, kept)| Ok((name.clone(), kept.get()?))).collect()
     }
 
-    /// Continues from saved moments.
-    pub fn restore(&mut self, step: usize, moments: BTreeMap<String, Moments>) {
+    /// Whether saved moments are those of these variables.
+    pub fn fits(&self, moments: &BTreeMap<String, Moments>) -> bool {
+        moments.len() == self.vars.len()
+            && self.vars.iter().all(|Trained { name, var, .. }| {
+                let n = var.elem_count();
+                moments.get(name).is_some_and(|saved| (saved.first.len(), saved.second.len()) == (n, n))
+            })
+    }
+
+    /// Continues from saved moments that [fit](Self::fits).
+    ///
+    /// # Errors
+    ///
+    /// If a device has no memory for them.
+    pub fn restore(&mut self, step: usize, moments: BTreeMap<String, Moments>) -> Result<()> {
         self.step = step;
-        self.moments = moments;
+        for (name, moments) in moments {
+            if let Some(kept) = self.moments.get_mut(&name) {
+                kept.set(moments)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -143,7 +231,7 @@ mod tests {
     #[test]
     fn equals_the_formula_over_three_steps() -> Result<()> {
         let var = Var::new(&[1.0f32, -2.0], &Device::Cpu)?;
-        let mut adam = Adam::at_one_rate(vec![("w".to_owned(), var.clone())], 0.1, 0.0);
+        let mut adam = Adam::at_one_rate(vec![("w".to_owned(), var.clone())], 0.1, 0.0)?;
         let (mut w, mut m, mut v) = ([1.0f64, -2.0], [0.0; 2], [0.0; 2]);
         for t in 1..=3 {
             adam.step(&var.sqr()?.sum_all()?.backward()?, 1.0)?;
@@ -164,7 +252,7 @@ mod tests {
     fn vectors_are_not_decayed() -> Result<()> {
         let (matrix, vector) = (Var::new(&[[1f32]], &Device::Cpu)?, Var::new(&[1f32], &Device::Cpu)?);
         let vars = vec![("m".to_owned(), matrix.clone()), ("v".to_owned(), vector.clone())];
-        let mut adam = Adam::at_one_rate(vars, 0.1, 0.5);
+        let mut adam = Adam::at_one_rate(vars, 0.1, 0.5)?;
         adam.step(&(matrix.sum_all()? + vector.sum_all()?)?.backward()?, 1.0)?;
         // A first step is as long as the learning rate; the decay comes on top.
         assert!((vector.to_vec1::<f32>()?[0] - 0.9).abs() < 1e-6);

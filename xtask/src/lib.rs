@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod check;
 pub mod chromium;
+pub mod cuda;
 pub mod dist;
 pub mod page;
 pub mod process;

@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use xtask::check::{Step, run_steps};
 use xtask::serve::{Server, Weights};
-use xtask::{bench, dist, screenshot, tools};
+use xtask::{bench, cuda, dist, screenshot, tools};
 
 /// Where `demo` serves unless told otherwise.
 const PORT: u16 = 8080;
@@ -24,7 +24,10 @@ cargo xtask bench infer       native inference beside ONNX Runtime, on one threa
 cargo xtask bench kernel      the kernels beside the machine's peak
 cargo xtask bench train       the training step beside PyTorch's, on the CPU
 cargo xtask bench volume      an MRI volume read and standardized, beside nibabel and NumPy, on one thread
-cargo xtask screenshots       build the page and take pictures of it";
+cargo xtask screenshots       build the page and take pictures of it
+cargo xtask cuda              build `cmim` for NVIDIA GPUs, on a machine with or without one
+cargo xtask bundle gpu        the same, packed with what checks, trains and measures on another machine
+cargo xtask bench gpu         the training step beside PyTorch's, on this machine's GPU";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -52,7 +55,10 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "kernel"] => bench::kernel::measure_all(),
         ["bench", "train"] => bench::train::measure_all(),
         ["bench", "volume"] => bench::volume::measure(),
+        ["bench", "gpu"] => cuda::bench(),
         ["bench", "web", cases @ ..] => bench::web::measure(cases),
+        ["cuda"] => cuda::build().map(|_| ()),
+        ["bundle", "gpu"] => cuda::bundle(),
         ["screenshots"] => {
             tools::for_page()?;
             dist::build()?;

@@ -12,6 +12,8 @@
 mod buffer;
 mod conv;
 mod conv_transpose;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gemm;

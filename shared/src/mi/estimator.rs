@@ -104,7 +104,7 @@ pub fn info_nce_loss(scores: &Tensor, negatives: &[bool]) -> Result<Estimate> {
     let counts: Vec<usize> = (0..n).map(|i| (0..n).filter(|&j| i != j && negatives[i * n + j]).count()).collect();
     let n_rows = counts.iter().filter(|&&count| count > 0).count() as f64;
     let rows: Vec<f64> = counts.iter().map(|&count| if count > 0 { 1.0 / n_rows } else { 0.0 }).collect();
-    let rows = Tensor::from_vec(rows, (n, 1, 1), &Device::Cpu)?.to_dtype(scores.dtype())?;
+    let rows = Tensor::from_vec(rows, (n, 1, 1), &Device::Cpu)?.to_dtype(scores.dtype())?.to_device(scores.device())?;
     let positive = diagonal(scores)?; // [N, L_a, L_b]
     let allowed = weights.only_negatives(scores)?; // [N, N, L_a, L_b]
     // The sum over the others, and each fraction, relative to their greatest terms.

@@ -1,8 +1,12 @@
 //! `relu(a_i + b_j)` for all pairs: the first layer of a critic over concatenated vectors.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 use crate::kernel::train::batch;
 use crate::nn::storage::{for_real, slice, with_slice};
@@ -14,16 +18,22 @@ pub(super) fn pairwise_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 struct PairwiseRelu;
 
+/// `M_a`, `M_b` and the features of vectors that fit.
+fn sizes(a: &Layout, b: &Layout) -> Result<[usize; 3]> {
+    let ((m_a, c), (m_b, c_b)) = (a.shape().dims2()?, b.shape().dims2()?);
+    if c != c_b {
+        bail!("pairs of vectors of {c} and {c_b} features");
+    }
+    Ok([m_a, m_b, c])
+}
+
 impl CustomOp2 for PairwiseRelu {
     fn name(&self) -> &'static str {
         "pairwise-relu"
     }
 
     fn cpu_fwd(&self, a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let ((m_a, c), (m_b, c_b)) = (al.shape().dims2()?, bl.shape().dims2()?);
-        if c != c_b {
-            bail!("pairs of vectors of {c} and {c_b} features");
-        }
+        let [m_a, m_b, c] = sizes(al, bl)?;
         for_real!(a.dtype(), T => {
             let (a, b) = (slice::<T>(a, al)?, slice::<T>(b, bl)?);
             let zero = T::default();
@@ -42,7 +52,19 @@ impl CustomOp2 for PairwiseRelu {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, a: &CudaStorage, al: &Layout, b: &CudaStorage, bl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let sizes = sizes(al, bl)?;
+        let y = cuda::shape::pairwise_relu(&a.device, Input::new(a, al)?, Input::new(b, bl)?, sizes)?;
+        Ok((y, sizes.as_slice().into()))
+    }
+
     fn bwd(&self, a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if y.device().is_cuda() {
+            let (da, db) = cuda::shape::pairwise_relu_gradient(y, &dy.contiguous()?)?;
+            return Ok((Some(da), Some(db)));
+        }
         let (m_a, m_b, c) = y.dims3()?;
         for_real!(a.dtype(), T => {
             let (da, db) = with_slice::<T, _>(y, |y| with_slice::<T, _>(dy, |dy| Ok(backward(y, dy, (m_a, m_b, c)))))?;

@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::unet::{Decoder, Encoder, UNetConfig, UNetOutput, bottleneck};
 use crate::error::{Error, Result};
 use crate::modality::Modality;
+use crate::nn::precision::full;
 
 /// A U-Net with an encoder for each sequence.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ impl FusionUNet {
             };
         }
         let maps = sums.iter().map(|sum| sum / n as f64).collect::<candle_core::Result<Vec<_>>>()?;
-        let local = bottleneck(&maps)?;
+        let local = full(bottleneck(&maps)?)?;
         Ok(UNetOutput { local, logits: self.decoder.forward_t(&maps, train)? })
     }
 }

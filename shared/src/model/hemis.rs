@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::modality::{self, Modality};
+use crate::nn::precision::full;
 use crate::nn::{Bias, Conv2d, ConvSpec, concat_channels, max_pool2d};
 
 /// Sizes of a HeMIS network; the defaults are the paper's, but for the last kernel.
@@ -135,7 +136,7 @@ impl Hemis {
             variance = (variance / others.len() as f64)?;
         }
         let fused = self.fuse.forward(&concat_channels(&mean, &variance)?)?.relu()?;
-        Ok(self.head.forward(&fused)?)
+        Ok(full(&self.head.forward(&fused)?)?)
     }
 }
 

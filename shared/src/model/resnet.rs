@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::batch_norm::Activation;
+use crate::nn::precision::full;
 use crate::nn::{ConvNorm, ConvSpec, Linear, global_average_pool, max_pool2d};
 
 /// Which of the standard layouts.
@@ -195,7 +196,7 @@ impl ResNet {
         for block in &self.blocks {
             y = block.forward_t(&y, train)?;
         }
-        Ok(y)
+        Ok(full(&y)?)
     }
 }
 

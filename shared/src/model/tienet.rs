@@ -145,7 +145,7 @@ impl TieNet {
             .flat_map(|(i, &len)| (0..len).map(move |t| (i * caption.width + t) as u32))
             .collect();
         let targets: Vec<u32> = rows.iter().map(|&row| caption.ids[row as usize]).collect();
-        let rows = Tensor::from_slice(&rows, rows.len(), &Device::Cpu)?;
+        let rows = Tensor::from_slice(&rows, rows.len(), words.device())?;
         let targets = Tensor::from_slice(&targets, targets.len(), &Device::Cpu)?;
         Ok(crate::nn::cross_entropy(&words.flatten(0, 1)?.index_select(&rows, 0)?, &targets)?)
     }

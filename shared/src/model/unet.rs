@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::batch_norm::Activation;
+use crate::nn::precision::full;
 use crate::nn::{Bias, Conv2d, ConvNorm, ConvSpec, ConvTranspose2d, concat_channels, max_pool2d};
 
 /// Sizes of a U-Net.
@@ -169,11 +170,11 @@ impl Decoder {
 
     /// The maps of all levels to logits `[N, H, W, K]`.
     pub(super) fn forward_t(&self, maps: &[Tensor], train: bool) -> Result<Tensor> {
-        let mut y = bottleneck(maps)?;
+        let mut y = bottleneck(maps)?.clone();
         for ((upconv, level), skip) in self.up.iter().zip(maps.iter().rev().skip(1)) {
             y = level.forward_t(&concat_channels(&upconv.forward(&y)?, skip)?, train)?; // [N, 2 H, 2 W, C / 2]
         }
-        Ok(self.head.forward(&y)?)
+        Ok(full(&self.head.forward(&y)?)?)
     }
 }
 
@@ -206,7 +207,7 @@ impl UNet {
     pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<UNetOutput> {
         let maps = self.encode(x, train)?;
         let logits = self.decoder.forward_t(&maps, train)?;
-        Ok(UNetOutput { local: bottleneck(&maps)?, logits })
+        Ok(UNetOutput { local: full(bottleneck(&maps)?)?, logits })
     }
 
     /// Local features `Λ` alone, for half the work: `[N, C_in, H, W]` to `[N, H', W', C]`.
@@ -215,7 +216,7 @@ impl UNet {
     ///
     /// Those of [`Self::forward_t`].
     pub fn local(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        bottleneck(&self.encode(x, train)?)
+        Ok(full(bottleneck(&self.encode(x, train)?)?)?)
     }
 
     fn encode(&self, x: &Tensor, train: bool) -> Result<Vec<Tensor>> {
@@ -226,8 +227,8 @@ impl UNet {
 }
 
 /// The deepest of the maps.
-pub(super) fn bottleneck(maps: &[Tensor]) -> Result<Tensor> {
-    maps.last().cloned().ok_or_else(|| Error::Shape {
+pub(super) fn bottleneck(maps: &[Tensor]) -> Result<&Tensor> {
+    maps.last().ok_or_else(|| Error::Shape {
         what: "maps of a U-Net",
         expected: "one a level".to_owned(),
         found: "none".to_owned(),

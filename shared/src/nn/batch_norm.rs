@@ -4,6 +4,9 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, Var, WithDType, bail};
 use candle_nn::{Init, VarBuilder};
 
+#[cfg(feature = "cuda")]
+mod device;
+
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::real::Real;
 use crate::kernel::train::norm::{self, Affine, After, Backward, Gate};
@@ -56,6 +59,10 @@ impl BatchNorm {
     /// If the channels differ, or a training batch has a single value per channel.
     pub fn forward_t(&self, x: &Tensor, activation: Activation, train: bool) -> Result<Tensor> {
         let x = x.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.forward_on_device(&x, None, activation, train);
+        }
         let op = Normalize { statistics: self.statistics(&x, train)?, activation };
         x.apply_op2(&self.weight_and_bias()?, op)
     }
@@ -67,6 +74,10 @@ impl BatchNorm {
     /// Those of [`Self::forward_t`], or if `skip` has another shape.
     pub fn forward_add_relu_t(&self, x: &Tensor, skip: &Tensor, train: bool) -> Result<Tensor> {
         let x = x.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.forward_on_device(&x, Some(skip), Activation::Relu, train);
+        }
         let op = Normalize { statistics: self.statistics(&x, train)?, activation: Activation::Relu };
         x.apply_op3(&self.weight_and_bias()?, &skip.contiguous()?, op)
     }
@@ -76,11 +87,21 @@ impl BatchNorm {
         Tensor::stack(&[&self.weight, &self.bias], 0)
     }
 
-    fn statistics(&self, x: &Tensor, train: bool) -> Result<Statistics> {
+    /// The values per channel of an input that fits, in training more than one.
+    fn check(&self, x: &Tensor, train: bool) -> Result<usize> {
         let channels = x.dims().last().copied().unwrap_or_default();
         if self.weight.dims() != [channels] || channels == 0 {
             bail!("batch norm of {:?} channels was given {channels}", self.weight.dims());
         }
+        let count = x.elem_count() / channels;
+        if train && count < 2 {
+            bail!("batch norm cannot train on {count} value per channel; use a larger batch");
+        }
+        Ok(count)
+    }
+
+    fn statistics(&self, x: &Tensor, train: bool) -> Result<Statistics> {
+        let (count, channels) = (self.check(x, train)?, self.weight.elem_count());
         if !train {
             let values = |var: &Var| var.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>();
             return Ok(Statistics {
@@ -88,10 +109,6 @@ impl BatchNorm {
                 var: values(&self.running_var)?,
                 from: Source::Running,
             });
-        }
-        let count = x.elem_count() / channels;
-        if count < 2 {
-            bail!("batch norm cannot train on {count} value per channel; use a larger batch");
         }
         let (mean, var) = for_real!(x.dtype(), T => with_slice::<T, _>(x, |x| Ok(norm::statistics(x, channels))))?;
         let unbiased = count as f64 / (count - 1) as f64;

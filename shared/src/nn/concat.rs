@@ -1,9 +1,13 @@
 //! Channels of two images side by side.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 use crate::kernel::train::batch;
 
@@ -21,19 +25,25 @@ pub fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 struct Concat;
 
+/// Shape of the result, and the channels of both.
+fn sizes(a: &Layout, b: &Layout) -> Result<(Shape, [usize; 2])> {
+    let (Some((&c_a, pixels)), Some((&c_b, pixels_b))) = (a.dims().split_last(), b.dims().split_last()) else {
+        bail!("scalars have no channels");
+    };
+    if pixels != pixels_b || c_a == 0 || c_b == 0 {
+        bail!("images of {:?} and {:?} cannot stand side by side", a.shape(), b.shape());
+    }
+    let shape: Vec<usize> = pixels.iter().copied().chain([c_a + c_b]).collect();
+    Ok((shape.into(), [c_a, c_b]))
+}
+
 impl CustomOp2 for Concat {
     fn name(&self) -> &'static str {
         "concat-channels"
     }
 
     fn cpu_fwd(&self, a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (Some((&c_a, pixels)), Some((&c_b, pixels_b))) = (al.dims().split_last(), bl.dims().split_last()) else {
-            bail!("scalars have no channels");
-        };
-        if pixels != pixels_b || c_a == 0 || c_b == 0 {
-            bail!("images of {:?} and {:?} cannot stand side by side", al.shape(), bl.shape());
-        }
-        let shape: Vec<usize> = pixels.iter().copied().chain([c_a + c_b]).collect();
+        let (shape, [c_a, c_b]) = sizes(al, bl)?;
         for_real!(a.dtype(), T => {
             let (a, b) = (slice::<T>(a, al)?, slice::<T>(b, bl)?);
             let mut y: Vec<T> = batch::zeros(a.len() + b.len());
@@ -44,11 +54,22 @@ impl CustomOp2 for Concat {
                     y[c_a..].copy_from_slice(b);
                 }
             });
-            Ok((T::to_cpu_storage_owned(y), shape.into()))
+            Ok((T::to_cpu_storage_owned(y), shape))
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, a: &CudaStorage, al: &Layout, b: &CudaStorage, bl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (shape, channels) = sizes(al, bl)?;
+        Ok((cuda::shape::concat(&a.device, Input::new(a, al)?, Input::new(b, bl)?, channels)?, shape))
+    }
+
     fn bwd(&self, a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if a.device().is_cuda() {
+            let (da, db) = cuda::shape::concat_gradient(a, b, &dy.contiguous()?)?;
+            return Ok((Some(da), Some(db)));
+        }
         let last = |t: &Tensor| t.dim(t.rank() - 1);
         let (c_a, c) = (last(a)?, last(y)?);
         for_real!(a.dtype(), T => with_slice::<T, _>(dy, |dy| {

@@ -1,11 +1,16 @@
 //! Convolution in one and two dimensions and transposed convolution, channels last, each with a backward pass of its own.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Module, Result, Shape, Tensor, WithDType, bail};
 use candle_nn::VarBuilder;
 use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 
+use super::precision::reduced;
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::train::conv::{Conv, Unfit, add_bias, bias_gradient};
 use crate::kernel::train::window::Window;
 
@@ -63,7 +68,7 @@ impl Module for Conv2d {
     /// `[N, H, W, C_in]` to `[N, H', W', C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
-        conv2d(x, &self.weight, self.bias.as_ref(), [stride; 2], [padding; 2])
+        conv2d(&reduced(x)?, &reduced(&self.weight)?, self.bias.as_ref(), [stride; 2], [padding; 2])
     }
 }
 
@@ -125,7 +130,7 @@ impl Module for ConvTranspose2d {
     /// `[N, H, W, C_in]` to `[N, (H - 1)·stride + kernel - 2·padding, …, C_out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvSpec { stride, padding, .. } = self.spec;
-        conv_transpose2d(x, &self.weight, &self.bias, [stride; 2], [padding; 2])
+        conv_transpose2d(&reduced(x)?, &reduced(&self.weight)?, &self.bias, [stride; 2], [padding; 2])
     }
 }
 
@@ -208,12 +213,24 @@ impl Convolution {
         }
     }
 
+    fn check_bias(channels: usize, bias: &Layout) -> Result<()> {
+        if bias.dims() != [channels] {
+            bail!("a convolution to {channels} channels was given a bias of {:?}", bias.dims());
+        }
+        Ok(())
+    }
+
     fn y_shape(conv: &Conv) -> Shape {
         (conv.n, conv.out[0], conv.out[1], conv.c_out).into()
     }
 
     fn backward(&self, x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
         let conv = self.sizes(x.shape(), w.shape())?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let dx = x.track_op().then(|| dy.apply_op2_no_bwd(w, &InputGradient(conv))).transpose()?;
+            return Ok((dx, cuda::conv::weight_gradient(&conv, x, dy, w)?));
+        }
         for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| {
             let dw = Tensor::from_vec(conv.weight_gradient(xs, dys), w.shape(), w.device())?;
             // Data needs no gradient.
@@ -236,8 +253,15 @@ impl CustomOp2 for Convolution {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, w: &CudaStorage, wl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let conv = self.sizes(xl.shape(), wl.shape())?;
+        let y = cuda::conv::forward(&x.device, &conv, Input::new(x, xl)?, Input::new(w, wl)?, None)?;
+        Ok((y, Self::y_shape(&conv)))
+    }
+
     fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw) = self.backward(x, w, dy)?;
+        let (dx, dw) = self.backward(x, w, &dy.contiguous()?)?;
         Ok((dx, Some(dw)))
     }
 }
@@ -259,21 +283,66 @@ impl CustomOp3 for Convolution {
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let conv = self.sizes(xl.shape(), wl.shape())?;
-        if bl.dims() != [conv.c_out] {
-            bail!("a convolution to {} channels was given a bias of {:?}", conv.c_out, bl.dims());
-        }
+        Self::check_bias(conv.c_out, bl)?;
         for_real!(x.dtype(), T => {
             let y = conv.forward::<T>(slice(x, xl)?, slice(w, wl)?, Some(slice(b, bl)?));
             Ok((T::to_cpu_storage_owned(y), Self::y_shape(&conv)))
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+        b: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let conv = self.sizes(xl.shape(), wl.shape())?;
+        Self::check_bias(conv.c_out, bl)?;
+        let bias = Some(Input::new(b, bl)?);
+        let y = cuda::conv::forward(&x.device, &conv, Input::new(x, xl)?, Input::new(w, wl)?, bias)?;
+        Ok((y, Self::y_shape(&conv)))
+    }
+
     fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Gradients3> {
+        let dy = &dy.contiguous()?;
         let (dx, dw) = self.backward(x, w, dy)?;
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return Ok((dx, Some(dw), Some(cuda::conv::column_sums(dy, b.elem_count())?)));
+        }
         let db = for_real!(dy.dtype(), T => with_slice::<T, _>(dy, |dy| {
             Tensor::from_vec(bias_gradient(dy, b.elem_count()), b.shape(), b.device())
         }))?;
         Ok((dx, Some(dw), Some(db)))
+    }
+}
+
+/// Shape of the input.
+fn x_shape(conv: &Conv) -> Shape {
+    (conv.n, conv.window.input[0], conv.window.input[1], conv.c_in).into()
+}
+
+/// The gradient of a convolution's input on a GPU, from that of its output and the weight.
+#[cfg(feature = "cuda")]
+struct InputGradient(Conv);
+
+#[cfg(feature = "cuda")]
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-input-gradient"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        bail!("a gradient of the GPU was given values of the CPU")
+    }
+
+    fn cuda_fwd(&self, dy: &CudaStorage, dl: &Layout, w: &CudaStorage, wl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let dx = cuda::conv::input_gradient(&dy.device, &self.0, Input::new(dy, dl)?, Input::new(w, wl)?, None)?;
+        Ok((dx, x_shape(&self.0)))
     }
 }
 
@@ -313,18 +382,40 @@ impl CustomOp3 for Transposed {
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let conv = self.sizes(xl.shape(), wl.shape())?;
-        if bl.dims() != [conv.c_in] {
-            bail!("a transposed convolution to {} channels was given a bias of {:?}", conv.c_in, bl.dims());
-        }
+        Convolution::check_bias(conv.c_in, bl)?;
         for_real!(x.dtype(), T => {
             let mut y = conv.input_gradient::<T>(slice(x, xl)?, slice(w, wl)?);
             add_bias(&mut y, slice(b, bl)?);
-            Ok((T::to_cpu_storage_owned(y), (conv.n, conv.window.input[0], conv.window.input[1], conv.c_in).into()))
+            Ok((T::to_cpu_storage_owned(y), x_shape(&conv)))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+        b: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let conv = self.sizes(xl.shape(), wl.shape())?;
+        Convolution::check_bias(conv.c_in, bl)?;
+        let bias = Some(Input::new(b, bl)?);
+        let y = cuda::conv::input_gradient(&x.device, &conv, Input::new(x, xl)?, Input::new(w, wl)?, bias)?;
+        Ok((y, x_shape(&conv)))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Gradients3> {
         let conv = self.sizes(x.shape(), w.shape())?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let dy = &dy.contiguous()?;
+            let dx = x.track_op().then(|| dy.apply_op2_no_bwd(w, &self.0)).transpose()?;
+            let dw = cuda::conv::weight_gradient(&conv, dy, x, w)?;
+            return Ok((dx, Some(dw), Some(cuda::conv::column_sums(dy, b.elem_count())?)));
+        }
         for_real!(x.dtype(), T => with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(dy, |dys| {
             let dw = Tensor::from_vec(conv.weight_gradient(dys, xs), w.shape(), w.device())?;
             let dx = x.track_op().then(|| Tensor::from_vec(conv.forward(dys, ws, None), x.shape(), x.device()));

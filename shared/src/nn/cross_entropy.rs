@@ -2,10 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 use crate::kernel::train::batch;
 
@@ -17,7 +22,7 @@ const CHUNK_ROWS: usize = 1 << 12;
 /// # Shapes
 ///
 /// - `logits`: `[…, K]` f32 or f64
-/// - `targets`: `[…]` u32, each below `K`
+/// - `targets`: `[…]` u32, each below `K`; best on the CPU, where they are checked
 /// - returns: `[]`
 ///
 /// # Errors
@@ -28,15 +33,19 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if rows != targets.dims() || targets.dtype() != DType::U32 || targets.elem_count() == 0 || k == 0 {
         bail!("cross-entropy of {:?} logits with {:?} {:?} targets", logits.dims(), targets.dims(), targets.dtype());
     }
+    let on_device = targets.flatten_all()?.to_device(logits.device())?;
     let targets = targets.flatten_all()?.to_vec1::<u32>()?;
     if let Some(at) = targets.iter().position(|&target| target as usize >= k) {
         bail!("target {at} is class {}, there are {k}", targets[at]);
     }
-    logits.contiguous()?.apply_op1(CrossEntropy { targets, probabilities: Mutex::default() })
+    full(logits)?.contiguous()?.apply_op1(CrossEntropy { targets, on_device, probabilities: Mutex::default() })
 }
 
 struct CrossEntropy {
     targets: Vec<u32>,
+    /// The same beside the logits.
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "kernels of a GPU read it"))]
+    on_device: Tensor,
     /// Softmax of the logits, from the forward to the backward pass; in 64 bits only where the logits are.
     probabilities: Mutex<Option<Tensor>>,
 }
@@ -91,10 +100,22 @@ impl CustomOp1 for CrossEntropy {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let k = xl.shape().elem_count() / self.targets.len();
+        let (mean, probabilities) = cuda::loss::cross_entropy(&x.device, Input::new(x, xl)?, &self.on_device, k)?;
+        *self.probabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(probabilities);
+        Ok((mean, ().into()))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(probabilities) = self.probabilities.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             bail!("cross-entropy was differentiated twice");
         };
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(cuda::loss::cross_entropy_gradient(&probabilities, &self.on_device, dy, x)?));
+        }
         let dy = dy.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         for_real!(x.dtype(), T => with_slice::<T, _>(&probabilities, |p| {
             Ok(Some(Tensor::from_vec(self.backward(p, dy), x.shape(), x.device())?))

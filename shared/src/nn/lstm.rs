@@ -2,12 +2,16 @@
 
 use std::sync::Mutex;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Module, Result, Shape, Tensor, WithDType, bail};
 use candle_nn::VarBuilder;
 
 use super::Linear;
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 
 /// What an LSTM carries from step to step, each `[N, H]`.
@@ -76,16 +80,23 @@ fn gates<T: Real>(gates: &[T], hidden: usize, at: usize) -> [f64; 4] {
     [sigmoid(z(0)), sigmoid(z(1)), z(2).tanh(), sigmoid(z(3))]
 }
 
+/// Samples and hidden units of gates and cell that fit.
+fn sizes(z: &Layout, c: &Layout) -> Result<(usize, usize)> {
+    let ((n, four), (n_c, hidden)) = (z.shape().dims2()?, c.shape().dims2()?);
+    if n != n_c || four != 4 * hidden {
+        bail!("gates [{n}, {four}] do not fit a state of [{n_c}, {hidden}]");
+    }
+    Ok((n, hidden))
+}
+
 impl CustomOp2 for Cell {
     fn name(&self) -> &'static str {
         "lstm-cell"
     }
 
     fn cpu_fwd(&self, z: &CpuStorage, zl: &Layout, c: &CpuStorage, cl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let ((n, four), (n_c, hidden)) = (zl.shape().dims2()?, cl.shape().dims2()?);
-        if n != n_c || four != 4 * hidden {
-            bail!("gates [{n}, {four}] do not fit a state of [{n_c}, {hidden}]");
-        }
+        let (n, hidden) = sizes(zl, cl)?;
+        let four = 4 * hidden;
         for_real!(z.dtype(), T => {
             let (z, c) = (slice::<T>(z, zl)?, slice::<T>(c, cl)?);
             let mut out = vec![T::default(); 2 * n * hidden];
@@ -102,7 +113,19 @@ impl CustomOp2 for Cell {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, z: &CudaStorage, zl: &Layout, c: &CudaStorage, cl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (n, hidden) = sizes(zl, cl)?;
+        let out = cuda::loss::lstm_cell(&z.device, Input::new(z, zl)?, Input::new(c, cl)?, hidden)?;
+        Ok((out, (2, n, hidden).into()))
+    }
+
     fn bwd(&self, z: &Tensor, c: &Tensor, out: &Tensor, d: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if z.device().is_cuda() {
+            let (dz, dc) = cuda::loss::lstm_cell_gradient(z, c, out, &d.contiguous()?)?;
+            return Ok((Some(dz), Some(dc)));
+        }
         let (n, hidden) = c.dims2()?;
         let four = 4 * hidden;
         for_real!(z.dtype(), T => {

@@ -17,6 +17,7 @@ pub mod linear;
 pub mod lstm;
 pub mod parameters;
 pub mod pool;
+pub(crate) mod precision;
 pub mod resize;
 pub mod softplus;
 pub(crate) mod storage;

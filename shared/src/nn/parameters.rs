@@ -13,17 +13,29 @@ use sha2::{Digest, Sha256};
 
 use crate::io::weights::NamedTensor;
 
-/// Variables by name. A name asked for the first time is initialized from the seed and the name; clones share them.
+/// Variables by name, on one device. A name asked for the first time is initialized from the seed and the name; clones
+/// share them.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     seed: u64,
+    device: Device,
     vars: Arc<Mutex<BTreeMap<String, Var>>>,
 }
 
 impl Parameters {
-    /// No variables yet.
+    /// No variables yet; they will be on the CPU.
     pub fn new(seed: u64) -> Self {
-        Self { seed, vars: Arc::default() }
+        Self::on(&Device::Cpu, seed)
+    }
+
+    /// No variables yet; they will be on a device, with the values that they would have on any other.
+    pub fn on(device: &Device, seed: u64) -> Self {
+        Self { seed, device: device.clone(), vars: Arc::default() }
+    }
+
+    /// Where the variables are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// A builder that models take their tensors from.
@@ -59,15 +71,16 @@ impl Parameters {
         self.vars().iter().map(tensor).collect()
     }
 
-    /// Sets a variable, making it if it is new.
+    /// Sets a variable to a value from any device, making it if it is new.
     ///
     /// # Errors
     ///
     /// If a variable of that name has another shape.
     pub fn set(&self, name: &str, value: &Tensor) -> Result<()> {
         let mut vars = self.vars();
+        let value = value.to_device(&self.device)?;
         if let Some(var) = vars.get(name) {
-            return var.set(value);
+            return var.set(&value);
         }
         vars.insert(name.to_owned(), Var::from_tensor(&value.copy()?)?);
         Ok(())

@@ -2,11 +2,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::conv::ConvSpec;
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::train::pool;
 use crate::kernel::train::window::Window;
 
@@ -19,7 +24,12 @@ const MAX_SIDE: usize = 15;
 ///
 /// If the window does not fit the padded input, is larger than 15 x 15, or some window would lie in the padding alone.
 pub fn max_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(MaxPool { spec, winners: Mutex::default() })
+    x.contiguous()?.apply_op1(MaxPool {
+        spec,
+        winners: Mutex::default(),
+        #[cfg(feature = "cuda")]
+        winners_on_device: Mutex::default(),
+    })
 }
 
 /// Mean of each window of `x`: `[N, H, W, C]`; the padding does not count.
@@ -37,7 +47,7 @@ pub fn avg_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
 ///
 /// Those of the tensor library.
 pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
-    x.flatten(1, 2)?.mean(1)
+    full(x)?.flatten(1, 2)?.mean(1)
 }
 
 fn window(spec: ConvSpec, h: usize, w: usize, c: usize) -> Result<(Window, [usize; 2])> {
@@ -61,6 +71,9 @@ struct MaxPool {
     spec: ConvSpec,
     /// For each output, the tap that won; from the forward to the backward pass.
     winners: Mutex<Vec<u8>>,
+    /// The same on a GPU.
+    #[cfg(feature = "cuda")]
+    winners_on_device: Mutex<Option<Tensor>>,
 }
 
 impl CustomOp1 for MaxPool {
@@ -78,9 +91,22 @@ impl CustomOp1 for MaxPool {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (n, h, w, c) = xl.shape().dims4()?;
+        let (window, out) = window(self.spec, h, w, c)?;
+        let (y, winners) = cuda::pool::max(&x.device, &window, out, c, Input::new(x, xl)?)?;
+        *self.winners_on_device.lock().unwrap_or_else(PoisonError::into_inner) = Some(winners);
+        Ok((y, (n, out[0], out[1], c).into()))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, h, w, c) = x.dims4()?;
         let (window, out) = window(self.spec, h, w, c)?;
+        #[cfg(feature = "cuda")]
+        if let Some(winners) = &*self.winners_on_device.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Some(cuda::pool::max_gradient(&window, out, winners, &dy.contiguous()?, x)?));
+        }
         let winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
         for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
             let dx = pool::max_gradient(&window, out, c, &winners, dy);
@@ -107,9 +133,21 @@ impl CustomOp1 for AvgPool {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (n, h, w, c) = xl.shape().dims4()?;
+        let (window, out) = window(self.spec, h, w, c)?;
+        let y = cuda::pool::average(&x.device, &window, out, c, Input::new(x, xl)?)?;
+        Ok((y, (n, out[0], out[1], c).into()))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, h, w, c) = x.dims4()?;
         let (window, out) = window(self.spec, h, w, c)?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(cuda::pool::average_gradient(&window, out, &dy.contiguous()?, x)?));
+        }
         for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
             Ok(Some(Tensor::from_vec(pool::average_gradient(&window, out, c, dy), x.shape(), x.device())?))
         }))

@@ -1,9 +1,13 @@
 //! Enlarging by a whole factor, channels last.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 pub use crate::kernel::train::resize::Interpolation;
 use crate::kernel::train::resize::{enlarge, enlarge_gradient};
 
@@ -21,25 +25,45 @@ struct Upsample {
     interpolation: Interpolation,
 }
 
+impl Upsample {
+    /// Shape of the result, and height, width and channels of the input.
+    fn sizes(&self, x: &Shape) -> Result<(Shape, [usize; 3])> {
+        let (n, h, w, c) = x.dims4()?;
+        let len = self.factor.checked_mul(self.factor).and_then(|area| area.checked_mul(x.elem_count()));
+        if h == 0 || w == 0 || c == 0 || self.factor == 0 || len.is_none_or(|len| len > isize::MAX as usize / 8) {
+            bail!("an image of {h}x{w} pixels and {c} channels cannot be enlarged by {}", self.factor);
+        }
+        Ok(((n, h * self.factor, w * self.factor, c).into(), [h, w, c]))
+    }
+}
+
 impl CustomOp1 for Upsample {
     fn name(&self) -> &'static str {
         "upsample2d"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = xl.shape().dims4()?;
-        let len = self.factor.checked_mul(self.factor).and_then(|area| area.checked_mul(xl.shape().elem_count()));
-        if h == 0 || w == 0 || c == 0 || self.factor == 0 || len.is_none_or(|len| len > isize::MAX as usize / 8) {
-            bail!("an image of {h}x{w} pixels and {c} channels cannot be enlarged by {}", self.factor);
-        }
+        let (shape, [h, w, c]) = self.sizes(xl.shape())?;
         for_real!(x.dtype(), T => {
             let y = enlarge::<T>(self.interpolation, [h, w], c, self.factor, slice(x, xl)?);
-            Ok((T::to_cpu_storage_owned(y), (n, h * self.factor, w * self.factor, c).into()))
+            Ok((T::to_cpu_storage_owned(y), shape))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (shape, sizes) = self.sizes(xl.shape())?;
+        let y = cuda::shape::enlarge(&x.device, self.interpolation, sizes, self.factor, Input::new(x, xl)?)?;
+        Ok((y, shape))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, h, w, c) = x.dims4()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let dx = cuda::shape::enlarge_gradient(self.interpolation, self.factor, &dy.contiguous()?, x)?;
+            return Ok(Some(dx));
+        }
         for_real!(x.dtype(), T => with_slice::<T, _>(dy, |dy| {
             let dx = enlarge_gradient(self.interpolation, [h, w], c, self.factor, dy);
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))

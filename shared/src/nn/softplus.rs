@@ -1,9 +1,14 @@
 //! `log(1 + e^x)` without overflow, on which every loss here is built.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
+use super::precision::full;
 use super::storage::{for_real, slice, with_slice};
+#[cfg(feature = "cuda")]
+use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 
 /// Elementwise `sp(x) = log(1 + e^x)`, any shape, f32 or f64; exact for large positive and negative `x`.
@@ -12,7 +17,7 @@ use crate::kernel::real::Real;
 ///
 /// Those of the tensor library.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Softplus)
+    full(x)?.contiguous()?.apply_op1(Softplus)
 }
 
 struct Softplus;
@@ -32,7 +37,16 @@ impl CustomOp1 for Softplus {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((cuda::loss::softplus(&x.device, Input::new(x, layout)?)?, layout.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(Some(cuda::loss::softplus_gradient(x, &dy.contiguous()?)?));
+        }
         for_real!(x.dtype(), T => {
             let dx = with_slice::<T, _>(x, |x| {
                 with_slice::<T, _>(dy, |dy| {

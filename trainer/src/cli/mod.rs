@@ -2,9 +2,12 @@
 
 mod compare;
 mod data;
+mod device;
 mod eval;
 mod export;
 mod glove;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod outlines;
 mod predict;
 mod segment;
@@ -43,6 +46,9 @@ enum Command {
     Data(data::DataArgs),
     /// Learn word vectors from reports, for those who have no download.
     Glove(glove::GloveArgs),
+    /// Check or measure a GPU.
+    #[cfg(feature = "cuda")]
+    Gpu(gpu::GpuArgs),
     /// Train and evaluate every method on x-rays over several seeds; print the table.
     Table1(table1::Table1Args),
     /// Train and evaluate every method on MRI over several seeds; print the table.
@@ -60,6 +66,8 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),
         Command::Glove(args) => glove::run(args),
+        #[cfg(feature = "cuda")]
+        Command::Gpu(args) => gpu::run(args),
         Command::Table1(args) => table1::run(args),
         Command::Table2(args) => table2::run(args),
     }

@@ -12,6 +12,7 @@ use trainer::data::ReportSource;
 use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
 use trainer::train::{EpochRecord, Observer, Options, Start, segment, train};
 
+use super::device::DeviceArgs;
 use super::print;
 
 #[derive(Debug, Args)]
@@ -43,6 +44,8 @@ pub(super) struct TrainArgs {
     /// Folder of the model trained alike on images alone, to compare with on the test split.
     #[arg(long, value_name = "DIR")]
     twin: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Trains as configured; prints the test result.
@@ -57,13 +60,14 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
 }
 
-fn options(args: &TrainArgs) -> Options {
-    Options {
+fn options(args: &TrainArgs) -> anyhow::Result<Options> {
+    Ok(Options {
         out: args.out.clone(),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         twin: args.twin.clone(),
         command: command_line(),
-    }
+        device: args.device.open()?,
+    })
 }
 
 /// Tumours in MRI.
@@ -90,7 +94,7 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
     if config.data.volumes.is_empty() {
         bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
     }
-    let outcome = segment::train(&config, &options(args), &mut Terminal::new())?;
+    let outcome = segment::train(&config, &options(args)?, &mut Terminal::new())?;
     let out = args.out.display();
     for subset in &outcome.card.subsets {
         if let (Some(dice), Some(half)) = (subset.dice, subset.dice_at_half) {
@@ -125,7 +129,7 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     if config.data.images.is_empty() {
         bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
     }
-    let outcome = train(&config, &options(args), &mut Terminal::new())?;
+    let outcome = train(&config, &options(args)?, &mut Terminal::new())?;
     let out = args.out.display();
     let measured = EvaluationReport::new(&outcome.test, CARD_MIN_POSITIVES);
     match (measured.macro_auroc, measured.lo, measured.hi) {

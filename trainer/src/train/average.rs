@@ -19,7 +19,7 @@ pub(super) struct Average<M> {
 impl<M> Average<M> {
     /// Starts as a copy of the trained variables.
     pub(super) fn new<T: Task<Model = M>>(task: &T, trained: &Parameters) -> Result<Self> {
-        let parameters = Parameters::new(0);
+        let parameters = Parameters::on(trained.device(), 0);
         for (name, var) in trained.all() {
             parameters.set(&name, var.as_tensor())?;
         }
@@ -34,6 +34,11 @@ impl<M> Average<M> {
         let trained = trained.all();
         for (name, var) in self.parameters.all() {
             let keep = if name.contains("running_") { 0.0 } else { decay as f32 };
+            #[cfg(feature = "cuda")]
+            if var.device().is_cuda() {
+                shared::kernel::cuda::optim::blend(var.as_tensor(), trained[&name].as_tensor(), keep)?;
+                continue;
+            }
             var.as_tensor().inplace_op2(trained[&name].as_tensor(), &Blend { keep })?;
         }
         Ok(())

@@ -12,6 +12,8 @@ mod task;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use candle_core::Device;
+
 pub use classify::{Outcome, WholeModel, train};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ pub struct Options {
     pub twin: Option<PathBuf>,
     /// The command line, for the model card.
     pub command: String,
+    /// What trains.
+    pub device: Device,
 }
 
 /// How a run begins.

@@ -60,7 +60,7 @@ impl<'a, T: Task> Run<'a, T> {
         let checkpoint = open_folder(&task, options)?;
         let model = task.build(&parameters)?;
         let average = Average::new(&task, &parameters)?;
-        let adam = Adam::new(task.trained(&parameters), task.training().weight_decay);
+        let adam = Adam::new(task.trained(&parameters), task.training().weight_decay)?;
         let progress = Progress {
             epoch: 0,
             step: 0,
@@ -116,7 +116,7 @@ impl<'a, T: Task> Run<'a, T> {
         let mut locations = generator(self.task.seed(), epoch, Stream::Locations);
         let mut sums = Sums::default();
         let mut means = self.progress.means;
-        let mut adam = std::mem::replace(&mut self.adam, Adam::new(Vec::new(), 0.0));
+        let mut adam = std::mem::replace(&mut self.adam, Adam::new(Vec::new(), 0.0)?);
         let all_steps = self.all_steps();
         let run = &*self;
         let trained = std::thread::scope(|scope| {
@@ -184,7 +184,7 @@ impl<'a, T: Task> Run<'a, T> {
     ///
     /// Those of the tensor library.
     pub(super) fn best_model(&self) -> Result<T::Model> {
-        let parameters = Parameters::new(0);
+        let parameters = Parameters::on(&self.options.device, 0);
         for (name, tensor) in &self.best {
             parameters.set(name, &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
         }
@@ -205,10 +205,12 @@ impl<'a, T: Task> Run<'a, T> {
         put("parameter", self.parameters.to_tensors()?);
         put("average", self.average.parameters.to_tensors()?);
         put("best", self.best.clone());
-        let moments = self.adam.moments();
-        let vector = |data: &Vec<f32>| NamedTensor { shape: vec![data.len()], data: data.clone() };
-        put("first", moments.iter().map(|(name, m)| (name.clone(), vector(&m.first))).collect());
-        put("second", moments.iter().map(|(name, m)| (name.clone(), vector(&m.second))).collect());
+        let vector = |data: Vec<f32>| NamedTensor { shape: vec![data.len()], data };
+        let moments = self.adam.moments()?;
+        let (first, second): (Vec<_>, Vec<_>) =
+            moments.into_iter().map(|(name, m)| ((name.clone(), vector(m.first)), (name, vector(m.second)))).unzip();
+        put("first", first.into_iter().collect());
+        put("second", second.into_iter().collect());
         let out = &self.options.out;
         Checkpoint { progress: self.progress.clone(), tensors: all }.write(&out.join(CHECKPOINT))?;
         let mut metrics = String::new();
@@ -240,14 +242,10 @@ impl<'a, T: Task> Run<'a, T> {
                 }
             }
         }
-        let fits = moments.len() == self.adam.moments().len()
-            && self.adam.moments().iter().all(|(name, m)| {
-                moments.get(name).is_some_and(|s| (s.first.len(), s.second.len()) == (m.first.len(), m.second.len()))
-            });
-        if !fits {
+        if !self.adam.fits(&moments) {
             return Err(Error::NotResumable { path, reason: "its tensors are not this model's".to_owned() });
         }
-        self.adam.restore(checkpoint.progress.step, moments);
+        self.adam.restore(checkpoint.progress.step, moments)?;
         self.progress = Progress { config: self.task.config().clone(), ..checkpoint.progress };
         let metrics = self.options.out.join(METRICS);
         let text = std::fs::read_to_string(&metrics).map_err(Error::file(&metrics, "cannot read the metrics"))?;

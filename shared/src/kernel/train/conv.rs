@@ -9,7 +9,7 @@ use crate::kernel::lanes::Simd;
 use crate::kernel::real::Real;
 
 /// Sizes of one convolution: `x` `[N, H, W, C_in]`, `weight` `[C_out, C_in, k_h, k_w]`, `y` `[N, H', W', C_out]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Conv {
     /// Images.
     pub(crate) n: usize,

@@ -1,7 +1,7 @@
 //! The geometry of convolution and pooling over a batch.
 
 /// Sizes of a two-dimensional convolution or pooling; one-dimensional ones have a height of 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     /// Height and width of the input.
     pub(crate) input: [usize; 2],

@@ -55,6 +55,8 @@ pub(super) struct Material<'a> {
     pub(super) reports: Option<&'a ReportData>,
     /// Height and width of the image path's feature map.
     pub(super) grid: usize,
+    /// What computes.
+    pub(super) device: &'a Device,
 }
 
 /// One step's input.
@@ -104,8 +106,8 @@ impl Material<'_> {
         });
         let places = (self.config.method == Method::Oracle).then(|| self.places(&indices)).transpose()?;
         Ok(Batch {
-            labelled: Tensor::from_slice(&rows, rows.len(), &Device::Cpu)?,
-            targets: Tensor::from_vec(targets, (rows.len(), Finding::COUNT), &Device::Cpu)?,
+            labelled: Tensor::from_slice(&rows, rows.len(), self.device)?,
+            targets: Tensor::from_vec(targets, (rows.len(), Finding::COUNT), self.device)?,
             images,
             paired,
             places,
@@ -125,7 +127,7 @@ impl Material<'_> {
             }
             input.extend(self.config.preprocessing.normalize(&square));
         }
-        Ok(Tensor::from_vec(input, (indices.len(), channels, size, size), &Device::Cpu)?)
+        Ok(Tensor::from_vec(input, (indices.len(), channels, size, size), self.device)?)
     }
 
     /// The own reports of those of the studies that have one.
@@ -143,7 +145,7 @@ impl Material<'_> {
                 Origin::File(_) => return Err(DataError::NoPlaces(self.data.studies[index].image.clone()).into()),
             }
         }
-        Ok(Tensor::from_vec(places, (indices.len(), Finding::COUNT, self.grid, self.grid), &Device::Cpu)?)
+        Ok(Tensor::from_vec(places, (indices.len(), Finding::COUNT, self.grid, self.grid), self.device)?)
     }
 }
 

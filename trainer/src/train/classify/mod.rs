@@ -67,7 +67,7 @@ pub struct Outcome {
 /// [`Error`]: bad data or configuration, a folder in use, a loss that is not finite, a full disk. The last checkpoint
 /// survives all of them.
 pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -> Result<Outcome> {
-    let parameters = Parameters::new(config.seed);
+    let parameters = Parameters::on(&options.device, config.seed);
     let task = Classification::new(config, &parameters)?;
     let mut run = Run::new(task, parameters, options)?;
     run.train(observer)?;
@@ -85,6 +85,7 @@ struct Classification<'a> {
     validation: Vec<usize>,
     reports: Option<ReportData>,
     positive_weights: [f32; Finding::COUNT],
+    device: Device,
 }
 
 /// The training part without labels beyond those that may be used, and with those read from reports.
@@ -143,7 +144,8 @@ impl<'a> Classification<'a> {
             .then(|| ReportData::new(config, &data.studies, &train, parameters))
             .transpose()?;
         let positive_weights = batch::positive_weights(&labels, &train, config.training.max_positive_weight);
-        let task = Self { config, data, labels, split, train, validation, reports, positive_weights };
+        let device = parameters.device().clone();
+        let task = Self { config, data, labels, split, train, validation, reports, positive_weights, device };
         if task.labelled().len() < 2 {
             let part = "labelled training";
             return Err(Error::TooFewImages { part, found: task.labelled().len(), needed: 2 });
@@ -182,6 +184,7 @@ impl<'a> Classification<'a> {
             labels: &self.labels,
             reports: self.reports.as_ref(),
             grid: self.config.preprocessing.size.div_ceil(shrink),
+            device: &self.device,
         }
     }
 
@@ -295,7 +298,7 @@ impl Task for Classification<'_> {
     }
 
     fn losses(&self, model: &Model, batch: &Batch, means: &mut RunningMeans, rng: &mut ChaCha8Rng) -> Result<Losses> {
-        let weights = Tensor::new(&self.positive_weights, &Device::Cpu)?;
+        let weights = Tensor::new(&self.positive_weights, &self.device)?;
         model.losses(batch, self.config, &weights, means, rng)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use rand_chacha::ChaCha8Rng;
 use shared::finding::Finding;
 use shared::io::Weights;
@@ -47,7 +47,7 @@ const PLACES_WEIGHT: f64 = 1.0;
 impl Model {
     /// Builds the configured model on `parameters`; `vocabulary` is 0 for methods without reports.
     pub(super) fn new(config: &Config, vocabulary: usize, parameters: &Parameters) -> Result<Self> {
-        let vb = parameters.builder(DType::F32, &Device::Cpu);
+        let vb = parameters.builder(DType::F32, parameters.device());
         let Config { image, cross_modal, loss, .. } = config;
         Ok(match config.method {
             Method::ResNet => Self::Image(ImageClassifier::new(image, Finding::COUNT, &vb.pp(IMAGE_PREFIX))?),
@@ -126,7 +126,7 @@ impl Model {
                 }
             }
             (Self::TieNet(model), Some(paired)) => {
-                let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), &Device::Cpu)?;
+                let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), batch.images.device())?;
                 let out = model.forward_t(&batch.images.index_select(&rows, 0)?, &paired.reports, true)?;
                 let words = model.caption_loss(&out.words, &paired.reports)?;
                 let found = targets.loss(&out.logits, Some(&paired.rows), positive_weights)?;
@@ -220,7 +220,7 @@ impl Targets {
         let (at, target): (Vec<u32>, Vec<u32>) = known.into_iter().unzip();
         let select = |tensor: &Tensor, rows: Vec<u32>| {
             let n = rows.len();
-            tensor.index_select(&Tensor::from_vec(rows, n, &Device::Cpu)?, 0)
+            tensor.index_select(&Tensor::from_vec(rows, n, tensor.device())?, 0)
         };
         Ok(Some(finding_loss(&select(logits, at)?, &select(&self.findings, target)?, positive_weights)?))
     }
@@ -228,7 +228,7 @@ impl Targets {
 
 /// Some rows of an image output.
 fn rows_of(out: &ImageOutput, rows: &[u32]) -> Result<ImageOutput> {
-    let rows = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
+    let rows = Tensor::from_slice(rows, rows.len(), out.local.device())?;
     Ok(ImageOutput {
         local: out.local.index_select(&rows, 0)?,
         global: out.global.index_select(&rows, 0)?,

@@ -1,11 +1,11 @@
 //! Outlines of whole volumes against the truth.
 
 use shared::metric::Overlap;
-use shared::model::segmenter::{Segmenter, Slices};
+use shared::model::segmenter::Slices;
 use shared::{Modality, ModalitySet};
 
 use super::batch::sequence;
-use super::model::margin;
+use super::model::{Model, margin, upload};
 use crate::data::volumes::VolumeSet;
 use crate::error::Result;
 
@@ -66,12 +66,7 @@ pub(super) fn best_threshold(histograms: &[Histogram]) -> (usize, f64) {
 }
 
 /// Runs a network over some scans. Those that lack what it is given are the caller's to leave out.
-pub(super) fn histograms(
-    segmenter: &Segmenter,
-    data: &VolumeSet,
-    scans: &[usize],
-    feed: Feed,
-) -> Result<Vec<Histogram>> {
+pub(super) fn histograms(model: &Model, data: &VolumeSet, scans: &[usize], feed: Feed) -> Result<Vec<Histogram>> {
     let mut all: Vec<Histogram> = scans.iter().map(|_| Histogram { outside: [0; STEPS], inside: [0; STEPS] }).collect();
     let slices: Vec<(usize, usize)> = scans
         .iter()
@@ -91,7 +86,7 @@ pub(super) fn histograms(
                 given[taken_for.index()] = Some(sequence(&read, data.grid, shown)?);
             }
         }
-        let logits = segmenter.forward_t(&given, false)?.logits;
+        let logits = model.segmenter.forward_t(&upload(&given, &model.device)?, false)?.logits;
         let probabilities = candle_nn::ops::sigmoid(&margin(&logits)?)?.flatten_all()?.to_vec1::<f32>()?;
         for ((at, _), (values, slice)) in part.iter().zip(probabilities.chunks(data.grid.area()).zip(&read)) {
             let Histogram { outside, inside } = &mut all[*at];

@@ -65,8 +65,8 @@ fn scores(
     if validation.is_empty() || test.is_empty() {
         return Ok(None);
     }
-    let (step, _) = best_threshold(&histograms(&model.segmenter, task.data, &validation, feed)?);
-    let found = histograms(&model.segmenter, task.data, &test, feed)?;
+    let (step, _) = best_threshold(&histograms(model, task.data, &validation, feed)?);
+    let found = histograms(model, task.data, &test, feed)?;
     Ok(Some(SubsetScores {
         present,
         threshold: threshold(step),

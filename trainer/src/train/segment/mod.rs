@@ -129,7 +129,7 @@ fn train_one(
     options: &Options,
     observer: &mut impl Observer,
 ) -> Result<SegmentationOutcome> {
-    let parameters = Parameters::new(config.seed);
+    let parameters = Parameters::on(&options.device, config.seed);
     let task = SegmentationTask::new(config, teacher, data, &parameters)?;
     let mut run = Run::new(task, parameters, options)?;
     run.train(observer)?;
@@ -303,7 +303,7 @@ fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters
     let weights = Weights::from_safetensors(&path.display().to_string(), &bytes)?;
     let (own, prefix) = match config.method {
         SegmentationMethod::Mlp => (parameters.clone(), format!("{SEGMENTER}.")),
-        _ => (Parameters::new(0), String::new()),
+        _ => (Parameters::on(parameters.device(), 0), String::new()),
     };
     for (name, tensor) in weights.tensors() {
         own.set(&format!("{prefix}{name}"), &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
@@ -312,7 +312,7 @@ fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters
         return Ok(None);
     }
     let n = own.all().len();
-    let net = model::teacher(config, &own.builder(DType::F32, &Device::Cpu))?;
+    let net = model::teacher(config, &own.builder(DType::F32, own.device()))?;
     if own.all().len() != n {
         let reason = format!("{}: its widths or sequences are not those of this experiment", path.display());
         return Err(Error::Config { file: config.name.clone(), reason });
@@ -456,7 +456,7 @@ impl Task for SegmentationTask<'_> {
         for present in self.primary() {
             let scans = self.with(&self.validation, present);
             if !scans.is_empty() {
-                let found = histograms(&model.segmenter, self.data, &scans, Feed::Sequences(present))?;
+                let found = histograms(model, self.data, &scans, Feed::Sequences(present))?;
                 all.push(best_threshold(&found).1);
             }
         }

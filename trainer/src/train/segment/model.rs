@@ -30,11 +30,13 @@ pub(super) struct Model {
     term: Option<Term>,
     /// From the one-sequence features to the teacher's.
     project: Option<Linear>,
+    /// Where its variables are; batches are made on the CPU.
+    pub(super) device: Device,
 }
 
 impl Model {
     pub(super) fn new(config: &SegmentationConfig, parameters: &Parameters) -> Result<Self> {
-        let vb = parameters.builder(DType::F32, &Device::Cpu);
+        let vb = parameters.builder(DType::F32, parameters.device());
         let tie = &config.tie;
         let channels = config.widths.last().copied().unwrap_or(0);
         let is_tied =
@@ -46,6 +48,7 @@ impl Model {
             teacher: is_joint.then(|| teacher(config, &vb.pp("teacher"))).transpose()?,
             term: is_tied.then(|| Term::new(channels, channels, tie.term, &vb.pp("critic_ll"))).transpose()?,
             project: is_matched.then(|| Linear::new(channels, channels, &vb.pp("project"))).transpose()?,
+            device: parameters.device().clone(),
         })
     }
 
@@ -62,12 +65,13 @@ impl Model {
         if let Segmenter::Mlp(_, _, mlps) = &self.segmenter {
             for (modality, mlp) in Modality::ALL.into_iter().zip(mlps) {
                 if let Some((x, y)) = batch.voxels(modality, config.data.sequences, VOXELS, rng)? {
+                    let (x, y) = (x.to_device(&self.device)?, y.to_device(&self.device)?);
                     losses.add("voxels", (mlp.forward(&x)? - y)?.sqr()?.mean_all()?, 1.0)?;
                 }
             }
             return Ok(losses);
         }
-        let out = self.segmenter.forward_t(&batch.shown, true)?;
+        let out = self.segmenter.forward_t(&upload(&batch.shown, &self.device)?, true)?;
         if batch.n_labelled > 0 {
             let logits = out.logits.narrow(0, 0, batch.n_labelled)?;
             losses.add("outline", cross_entropy(&logits, &batch.targets)?, 1.0)?;
@@ -86,6 +90,11 @@ impl Model {
         Ok(losses)
     }
 
+    /// All sequences of a batch as channels, where the model is.
+    fn all(&self, config: &SegmentationConfig, batch: &Batch) -> Result<Tensor> {
+        Ok(stack(&batch.all, config.data.sequences)?.to_device(&self.device)?)
+    }
+
     /// Mutual information of the local features with those of all sequences.
     #[allow(clippy::too_many_arguments, reason = "a step's state, seen once")]
     fn tie(
@@ -100,7 +109,7 @@ impl Model {
     ) -> Result<()> {
         let (Some(term), Some(local)) = (&self.term, &out.local) else { return Ok(()) };
         if let Some(teacher) = &self.teacher {
-            let all = teacher.forward_t(&stack(&batch.all, config.data.sequences)?, true)?;
+            let all = teacher.forward_t(&self.all(config, batch)?, true)?;
             if batch.n_labelled > 0 {
                 let logits = all.logits.narrow(0, 0, batch.n_labelled)?;
                 losses.add("teacher", cross_entropy(&logits, &batch.targets)?, 1.0)?;
@@ -108,7 +117,7 @@ impl Model {
             return estimate(config, term, batch, local, &all.local, means, rng, losses);
         }
         let Some(teacher) = frozen else { return Ok(()) };
-        let all = teacher.local(&stack(&batch.all, config.data.sequences)?, false)?.detach();
+        let all = teacher.local(&self.all(config, batch)?, false)?.detach();
         estimate(config, term, batch, local, &all, means, rng, losses)
     }
 
@@ -121,8 +130,8 @@ impl Model {
         out: &SegmenterOutput,
         losses: &mut Losses,
     ) -> Result<()> {
-        let rows = batch.complete_rows()?;
-        let all = teacher.forward_t(&stack(&batch.all, config.data.sequences)?.index_select(&rows, 0)?, false)?;
+        let rows = batch.complete_rows()?.to_device(&self.device)?;
+        let all = teacher.forward_t(&self.all(config, batch)?.index_select(&rows, 0)?, false)?;
         if let (Some(project), Some(local)) = (&self.project, &out.local) {
             let wanted = all.local.detach();
             let scale = wanted.sqr()?.mean_all()?.to_scalar::<f32>()?.max(f32::MIN_POSITIVE);
@@ -149,12 +158,22 @@ impl Model {
     ) -> Result<Option<f64>> {
         let Some(term) = &self.term else { return Ok(None) };
         let Some(teacher) = self.teacher.as_ref().or(frozen) else { return Ok(None) };
-        let Some(local) = self.segmenter.forward_t(&batch.shown, false)?.local else { return Ok(None) };
-        let all = teacher.local(&stack(&batch.all, config.data.sequences)?, false)?;
+        let shown = upload(&batch.shown, &self.device)?;
+        let Some(local) = self.segmenter.forward_t(&shown, false)?.local else { return Ok(None) };
+        let all = teacher.local(&self.all(config, batch)?, false)?;
         let mut losses = Losses::default();
         estimate(config, term, batch, &local, &all, &mut RunningMeans::default(), rng, &mut losses)?;
         losses.parts.first().map(|(_, loss)| Ok(f64::from(loss.to_scalar::<f32>()?))).transpose()
     }
+}
+
+/// Slices on a device.
+pub(super) fn upload(slices: &Slices, device: &Device) -> Result<Slices> {
+    let mut uploaded = slices.clone();
+    for slice in uploaded.iter_mut().flatten() {
+        *slice = slice.to_device(device)?;
+    }
+    Ok(uploaded)
 }
 
 /// The all-sequence U-Net.
@@ -189,7 +208,7 @@ fn estimate(
         return Ok(());
     }
     let select = |map: &Tensor, rows: Vec<u32>, rng: &mut ChaCha8Rng| -> Result<Tensor> {
-        let flat = map.index_select(&Tensor::from_vec(rows, n, &Device::Cpu)?, 0)?.flatten(1, 2)?; // [N, L, C]
+        let flat = map.index_select(&Tensor::from_vec(rows, n, map.device())?, 0)?.flatten(1, 2)?; // [N, L, C]
         let l = flat.dim(1)?;
         match config.tie.locations {
             Some(locations) if locations < l => Ok(select_locations(&flat, &vec![l; n], locations, rng)?),

@@ -1,0 +1,406 @@
+//! `cargo xtask cuda` and `bundle gpu`: the program for NVIDIA GPUs, built on machines without one.
+//!
+//! Where the system has no CUDA toolkit, NVIDIA's packages for Python are one. Two of candle's crates are changed for this
+//! build alone, in copies: the kernels are compiled but for the quantized ones, which no network here has and which take
+//! most of an hour; and a gradient is taken as it is where candle would add it to zeros, which costs a fourth of a step.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::process::{cargo, command, output, root, run, target_dir, version};
+
+/// CUDA 13.0, which drivers from 580 on run; newer compilers write code that is too new for them.
+const WHEELS: [&str; 10] = [
+    "nvidia-cuda-nvcc==13.0.88",
+    "nvidia-nvvm==13.0.88",
+    "nvidia-cuda-crt==13.0.88",
+    "nvidia-cuda-runtime==13.0.96",
+    "nvidia-cuda-cccl==13.0.85",
+    "nvidia-curand==10.4.0.35",
+    "nvidia-cublas==13.1.0.3",
+    "nvidia-cuda-nvrtc==13.0.88",
+    "nvidia-cudnn-cu13==9.19.0.56",
+    "nvidia-cuda-profiler-api==13.0.85",
+];
+/// The oldest devices with TF32 and bf16; newer ones compile the same code for themselves.
+const COMPUTE_CAPABILITY: &str = "80";
+/// What is left out of candle's kernels: sources, and the modules made of them.
+const LEFT_OUT: [&str; 6] =
+    ["src/moe", "src/mmq_gguf", "src/mmvq_gguf.cu", "src/quantized.cu", "src/conv.cu", "src/sort.cu"];
+const LEFT_OUT_MODULES: [(&str, &str); 3] = [("CONV", "Conv"), ("QUANTIZED", "Quantized"), ("SORT", "Sort")];
+/// What a bundle may weigh.
+const BUNDLE_MAX_BYTES: u64 = 60 << 20;
+
+/// Builds `cmim` for NVIDIA GPUs; where it lies.
+///
+/// # Errors
+///
+/// If something is missing that cannot be fetched; the message says what to do.
+pub fn build() -> Result<PathBuf> {
+    ensure!(cfg!(target_os = "linux"), "the program for NVIDIA GPUs is built on Linux");
+    let folder = target_dir()?.join("cuda");
+    fs::create_dir_all(&folder)?;
+    let patched = [("candle-kernels", patched_kernels(&folder)?), ("candle-core", patched_core(&folder)?)];
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "trainer", "--bin", "cmim", "--features", "cuda"]);
+    build.arg("--target-dir").arg(folder.join("build"));
+    build.args(["--config", "profile.release.strip=\"symbols\""]);
+    for (name, path) in &patched {
+        build.arg("--config").arg(format!("patch.crates-io.{name}.path={:?}", path.display().to_string()));
+    }
+    if env::var_os("CUDA_COMPUTE_CAP").is_none() {
+        build.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
+    }
+    if has_toolkit() {
+        println!("Building with this system's CUDA toolkit.");
+    } else {
+        let home = toolkit(&folder)?;
+        use_toolkit(&mut build, &home)?;
+    }
+    let lock = root().join("Cargo.lock");
+    let kept = fs::read(&lock).context("reading Cargo.lock")?;
+    let built = run(&mut build);
+    // The patched crate is written into it, with this machine's path.
+    fs::write(&lock, kept).context("restoring Cargo.lock")?;
+    built?;
+    let program = folder.join("build/release/cmim");
+    println!(
+        "{}: needs an NVIDIA driver of 580 or newer, cuDNN 9 and CUDA 13's libraries where it runs",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Whether the system has a compiler for CUDA, and cuDNN.
+fn has_toolkit() -> bool {
+    let homes = ["CUDA_HOME", "CUDA_PATH"].iter().filter_map(env::var_os).map(PathBuf::from);
+    let mut folders =
+        homes.map(|home| home.join("include")).chain(["/usr/include".into(), "/usr/local/cuda/include".into()]);
+    version("nvcc").is_some() && folders.any(|folder| folder.join("cudnn.h").is_file())
+}
+
+/// A toolkit made of NVIDIA's packages for Python.
+fn toolkit(folder: &Path) -> Result<PathBuf> {
+    let site = folder.join("site");
+    let home = site.join("nvidia/cu13");
+    let done = folder.join("toolkit.txt");
+    let wanted = WHEELS.join("\n");
+    if fs::read_to_string(&done).is_ok_and(|text| text == wanted) {
+        return Ok(home);
+    }
+    println!("Fetching CUDA's compiler and libraries, 1.7 GB, into {}", site.display());
+    let mut pip = command("python3");
+    pip.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--upgrade", "--target"]).arg(&site).args(WHEELS);
+    run(&mut pip).context("Python 3 with pip is needed: `sudo apt-get install python3-pip` (Debian, Ubuntu)")?;
+    let lib = home.join("lib");
+    link("lib", &home.join("lib64"))?;
+    for part in ["lib", "include"] {
+        for entry in fs::read_dir(site.join("nvidia/cudnn").join(part))? {
+            let name = entry?.file_name();
+            link(Path::new("../../cudnn").join(part).join(&name), &home.join(part).join(&name))?;
+        }
+    }
+    // Linkers look for names without a version.
+    for entry in fs::read_dir(&lib)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some((stem, _)) = name.split_once(".so.") {
+            link(&name, &lib.join(format!("{stem}.so")))?;
+        }
+    }
+    stub_driver(&lib)?;
+    fs::write(&done, wanted)?;
+    Ok(home)
+}
+
+#[cfg(unix)]
+fn link(from: impl AsRef<Path>, at: &Path) -> Result<()> {
+    if at.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    std::os::unix::fs::symlink(from.as_ref(), at).with_context(|| format!("linking {}", at.display()))
+}
+
+#[cfg(not(unix))]
+fn link(_: impl AsRef<Path>, at: &Path) -> Result<()> {
+    bail!("{} cannot be linked on this system", at.display())
+}
+
+/// A driver to link with, which does nothing: the real one comes with the GPU.
+fn stub_driver(lib: &Path) -> Result<()> {
+    let bindings = read(&package("cudarc")?.join("src/driver/sys/mod.rs"))?;
+    let source = lib.join("stub.c");
+    let functions: BTreeSet<&str> = words_after(&bindings, "fn ").filter(|name| is_of_driver(name)).collect();
+    let text: String = functions.iter().map(|name| format!("int {name}(void) {{ return 999; }}\n")).collect();
+    fs::write(&source, text)?;
+    let mut compiler = command("cc");
+    compiler.args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).arg(lib.join("libcuda.so.1")).arg(&source);
+    run(&mut compiler).context("a C compiler is needed: `sudo apt-get install gcc` (Debian, Ubuntu)")?;
+    link("libcuda.so.1", &lib.join("libcuda.so"))
+}
+
+fn is_of_driver(name: &str) -> bool {
+    name.strip_prefix("cu").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+/// The names that follow a word in a text.
+fn words_after<'a>(text: &'a str, word: &str) -> impl Iterator<Item = &'a str> {
+    let end = |rest: &str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    text.split(word).skip(1).map(move |rest| &rest[..end(rest)])
+}
+
+fn use_toolkit(build: &mut Command, home: &Path) -> Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(home.join("bin")).chain(env::split_paths(&path)))?;
+    build.env("PATH", path).env("CUDA_HOME", home).env("CUDA_PATH", home);
+    // The linker follows the libraries' own needs along this one.
+    build.env("LIBRARY_PATH", home.join("lib")).env("LD_LIBRARY_PATH", home.join("lib"));
+    Ok(())
+}
+
+/// The folder of a package of the CUDA build.
+fn package(name: &str) -> Result<PathBuf> {
+    let json = output(cargo().args(["metadata", "--format-version=1", "--features", "trainer/cuda"]))?;
+    let metadata: Value = serde_json::from_str(&json).context("reading cargo's metadata")?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata names no packages")?;
+    let manifest =
+        packages.iter().find(|package| package["name"] == name).and_then(|package| package["manifest_path"].as_str());
+    let manifest = Path::new(manifest.with_context(|| format!("the project does not depend on {name}"))?);
+    Ok(manifest.parent().unwrap_or(manifest).to_owned())
+}
+
+/// candle's kernels without [`LEFT_OUT`].
+fn patched_kernels(folder: &Path) -> Result<PathBuf> {
+    let (from, to) = (package("candle-kernels")?, folder.join("candle-kernels"));
+    let declared = read(&from.join("src/ffi.rs"))?;
+    let change = |file: &Path, text: String| match file.to_str() {
+        Some("src/lib.rs") => slim_library(text, &declared),
+        Some("build.rs") => slim_build(&text),
+        _ => Ok(text),
+    };
+    copy(&from, &to, Path::new(""), &|file| !LEFT_OUT.iter().any(|name| file == Path::new(name)), &change)?;
+    Ok(to)
+}
+
+/// candle itself, whose backward pass takes the first gradient of a tensor as it is.
+fn patched_core(folder: &Path) -> Result<PathBuf> {
+    let (from, to) = (package("candle-core")?, folder.join("candle-core"));
+    let change = |file: &Path, text: String| match file.to_str() {
+        Some("src/backprop.rs") => take_first_gradients(&text),
+        _ => Ok(text),
+    };
+    copy(&from, &to, Path::new(""), &|_| true, &change)?;
+    Ok(to)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Copies the files below `at` that are wanted, texts changed. What is there already and the same stays as it is, so that
+/// cargo builds nothing anew.
+fn copy(
+    from: &Path,
+    to: &Path,
+    at: &Path,
+    is_wanted: &dyn Fn(&Path) -> bool,
+    change: &dyn Fn(&Path, String) -> Result<String>,
+) -> Result<()> {
+    fs::create_dir_all(to.join(at))?;
+    for entry in fs::read_dir(from.join(at))? {
+        let entry = entry?;
+        let file = at.join(entry.file_name());
+        if !is_wanted(&file) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(from, to, &file, is_wanted, change)?;
+            continue;
+        }
+        let mut bytes = fs::read(entry.path())?;
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            bytes =
+                change(&file, text.to_owned()).with_context(|| format!("changing {}", file.display()))?.into_bytes();
+        }
+        let target = to.join(&file);
+        if fs::read(&target).ok().as_ref() != Some(&bytes) {
+            fs::write(&target, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Instead of `let sum = grads.or_insert(x)?; *sum = sum.add(&grad)?`, which writes zeros and adds to them, calls a method
+/// that keeps a first gradient.
+fn take_first_gradients(text: &str) -> Result<String> {
+    let mut changed = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    let mut n = 0;
+    while let Some(line) = lines.next() {
+        let replaced = sum_of(line).and_then(|(sum, tensor)| {
+            let (grad, end) = added(lines.peek()?, sum)?;
+            let indent = &line[..line.len() - line.trim_start().len()];
+            Some(format!("{indent}grads.accumulate({tensor}, {grad})?{end}"))
+        });
+        if let Some(replaced) = &replaced {
+            lines.next();
+            n += 1;
+            changed += replaced;
+        } else {
+            changed += line;
+        }
+        changed.push('\n');
+    }
+    let method = "    fn or_insert(&mut self, tensor: &Tensor)";
+    let Some(at) = changed.find(method).filter(|_| n > 40) else {
+        bail!("{n} sums of gradients: another version of candle-core");
+    };
+    // Before the comment of the method.
+    let at = changed[..at].rfind("\n\n").map_or(at, |end| end + 2);
+    changed.insert_str(at, ACCUMULATE);
+    Ok(changed)
+}
+
+const ACCUMULATE: &str = "    \
+    /// Adds to the gradient of a tensor; a first one is kept as it is.
+    fn accumulate(&mut self, tensor: &Tensor, grad: &Tensor) -> Result<()> {
+        let sum = match self.0.get(&tensor.id()) {
+            Some(sum) => sum.add(grad)?,
+            None if grad.shape() == tensor.shape() => grad.contiguous()?,
+            None => tensor.zeros_like()?.add(grad)?,
+        };
+        self.0.insert(tensor.id(), sum);
+        Ok(())
+    }
+
+";
+
+/// `sum` and `tensor` of `let sum = grads.or_insert(tensor)?;`
+fn sum_of(line: &str) -> Option<(&str, &str)> {
+    let (sum, rest) = line.trim().strip_prefix("let ")?.split_once(" = grads.or_insert(")?;
+    Some((sum, rest.strip_suffix(")?;")?))
+}
+
+/// What is added in `*sum = sum.add(…)?`, and the end of the statement.
+fn added<'a>(line: &'a str, sum: &str) -> Option<(&'a str, &'static str)> {
+    let rest = line.trim().strip_prefix('*')?.strip_prefix(sum)?.strip_prefix(" = ")?.strip_prefix(sum)?;
+    let rest = rest.strip_prefix(".add(")?;
+    rest.strip_suffix(")?;").map(|grad| (grad, ";")).or_else(|| rest.strip_suffix(")?").map(|grad| (grad, "")))
+}
+
+/// The library with empty modules for what is left out, and functions that nothing calls for what C would have.
+fn slim_library(mut text: String, declared: &str) -> Result<String> {
+    for (name, id) in LEFT_OUT_MODULES {
+        let module = format!("mdl!({name}, {id});");
+        ensure!(text.contains(&module), "`{module}` is not there: another version of candle-kernels");
+        let empty = format!("pub const {name}: Module = Module {{ index: module_index(Id::{id}), ptx: \"\" }};");
+        text = text.replace(&module, &empty);
+    }
+    text += "\nmod left_out {\n";
+    for name in words_after(declared, "pub fn ").filter(|name| *name != "candle_launch_moe_align") {
+        text += &format!("    #[no_mangle]\n    extern \"C\" fn {name}() {{\n        std::process::abort()\n    }}\n");
+    }
+    text += "}\n";
+    Ok(text)
+}
+
+/// The build script without its second half, which compiles what is left out.
+fn slim_build(text: &str) -> Result<String> {
+    match (text.find("    let mut moe_sources"), text.rfind("    Ok(())")) {
+        (Some(begin), Some(end)) if begin < end => {
+            let kept = format!("{}{}", &text[..begin], &text[end..]);
+            Ok(kept.lines().filter(|line| !line.contains("CUTILE_FEATURE")).map(|line| format!("{line}\n")).collect())
+        }
+        _ => bail!("it is not what it was: another version of candle-kernels"),
+    }
+}
+
+/// Builds, and puts the program, the script that runs it and the experiments into one archive.
+///
+/// # Errors
+///
+/// Those of [`build`], or if the archive is too large to be carried.
+pub fn bundle() -> Result<()> {
+    let program = build()?;
+    let folder = target_dir()?.join("cuda/gpu");
+    if folder.is_dir() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    fs::copy(&program, folder.join("cmim"))?;
+    for script in ["gpu.py", "train_step.py"] {
+        fs::copy(root().join("tests/peers").join(script), folder.join(script))?;
+    }
+    let all = |_: &Path| true;
+    copy(&root().join("trainer/configs"), &folder.join("configs"), Path::new(""), &all, &|_, text| Ok(text))?;
+    let archive = folder.with_extension("tar.gz");
+    run(command("tar").arg("--directory").arg(folder.with_file_name("")).arg("-czf").arg(&archive).arg("gpu"))?;
+    let bytes = fs::metadata(&archive)?.len();
+    ensure!(bytes <= BUNDLE_MAX_BYTES, "{} has {bytes} bytes, more than {BUNDLE_MAX_BYTES}", archive.display());
+    println!("{}: {:.1} MiB", archive.display(), bytes as f64 / f64::from(1 << 20));
+    println!("There: `tar -xzf gpu.tar.gz && python3 gpu/gpu.py gpu/cmim check train bench`");
+    Ok(())
+}
+
+/// The training step beside PyTorch's, on this machine's GPU.
+///
+/// # Errors
+///
+/// Those of [`build`], or if there is no GPU, or no PyTorch for it.
+pub fn bench() -> Result<()> {
+    let program = build()?;
+    run(command("python3").arg(root().join("tests/peers/gpu.py")).arg(program).arg("bench"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_the_kernels_stays_declared() -> Result<()> {
+        let library = "mdl!(CONV, Conv);\nmdl!(QUANTIZED, Quantized);\nmdl!(SORT, Sort);\nmdl!(FILL, Fill);\n";
+        let slim = slim_library(library.to_owned(), "pub fn one(\n a: i32);\n pub fn two();")?;
+        assert!(slim.contains("mdl!(FILL, Fill);") && !slim.contains("mdl!(CONV"));
+        assert!(slim.contains("extern \"C\" fn one()") && slim.contains("extern \"C\" fn two()"));
+        assert!(slim_library(String::new(), "").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_build_script_ends_early() -> Result<()> {
+        let script = "const CUTILE_FEATURE: &str = \"\";\nfn main() {\n    ptx();\n    let mut moe_sources = 1;\n    lib();\n    Ok(())\n}\n";
+        assert_eq!(slim_build(script)?, "fn main() {\n    ptx();\n    Ok(())\n}\n");
+        assert!(slim_build("fn main() {}").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_first_gradient_is_kept() -> Result<()> {
+        let two = "    let s = grads.or_insert(x)?;\n    *s = s.add(&g)?;\n";
+        let last = "    let s = grads.or_insert(x)?;\n    *s = s.add(&(g * 2.0)?)?\n";
+        let other = "    let s = grads.or_insert(x)?;\n    *s = s.sub(&g)?;\n";
+        let end = "}\n\n    /// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n";
+        let changed = take_first_gradients(&format!("{}{last}{other}{end}", two.repeat(50)))?;
+        assert_eq!(changed.matches("    grads.accumulate(x, &g)?;\n").count(), 50);
+        assert!(changed.contains("    grads.accumulate(x, &(g * 2.0)?)?\n") && changed.contains(other));
+        assert!(
+            changed.contains("fn accumulate(")
+                && changed.ends_with("/// Zeros.\n    fn or_insert(&mut self, tensor: &Tensor) {}\n")
+        );
+        assert!(take_first_gradients(two).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_drivers_functions_are_known_by_their_names() {
+        let names: Vec<&str> =
+            words_after("pub unsafe fn cuInit(f: u32) fn cublasCreate() fn cuMemAlloc_v2(", "fn ").collect();
+        assert_eq!(names, ["cuInit", "cublasCreate", "cuMemAlloc_v2"]);
+        assert_eq!(names.into_iter().filter(|name| is_of_driver(name)).count(), 2);
+    }
+}
