@@ -86,6 +86,12 @@ pub enum Error {
         /// The first disagreement.
         reason: String,
     },
+    /// A model is to be measured on what it has learnt.
+    #[error("{scan}: the model was trained or validated on this scan: give data it has not seen")]
+    TrainedOn {
+        /// The scan.
+        scan: String,
+    },
     /// A part of the split is too small to be used.
     #[error("the {part} part of the split has {found} images, at least {needed} are needed: give more data")]
     TooFewImages {

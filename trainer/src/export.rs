@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use shared::io::segmenter_card::{Elsewhere, SubsetCard};
 use shared::io::{Encoding, ModelCard, SegmenterCard};
 
 use crate::checkpoint::write_atomically;
-use crate::data::{ImageSource, Part, Study, union};
+use crate::data::volumes::{Entry, list};
+use crate::data::{ImageSource, Part, Study, VolumeSource, union};
 use crate::error::{Error, Result};
+use crate::evaluate::outlines::{self, SubsetReport, measure};
 use crate::evaluate::{CARD_MIN_POSITIVES, Scored, score};
-use crate::model_dir::{self, ModelDir, SPLIT, SegmenterDir};
+use crate::model_dir::{self, ModelDir, SPLIT, SegmenterDir, read_scan_parts};
 
 /// Writes the model into `out` in an encoding. With data, measures on the model's own test split what the encoding
 /// changes in the macro area, and notes it in the card.
@@ -48,12 +51,13 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
     model_dir::write(out, card, &source.weights, encoding)
 }
 
-/// The same for a segmenter; what the encoding costs is measured by `cmim eval` of both folders.
+/// The same for a segmenter. With data, measures on them what was packed, and notes it in the card; what the encoding
+/// costs is told by `cmim eval` of both folders.
 ///
 /// # Errors
 ///
-/// Whatever reading and writing can bring.
-pub fn export_segmenter(model: &Path, out: &Path, encoding: Encoding) -> Result<SegmenterCard> {
+/// Data that the model was trained on, or without a truth; whatever reading, running and writing can bring.
+pub fn export_segmenter(model: &Path, out: &Path, encoding: Encoding, data: &[VolumeSource]) -> Result<SegmenterCard> {
     let source = SegmenterDir::read(model)?;
     std::fs::create_dir_all(out).map_err(Error::file(out, "cannot make the folder"))?;
     let split = model.join(SPLIT);
@@ -61,5 +65,38 @@ pub fn export_segmenter(model: &Path, out: &Path, encoding: Encoding) -> Result<
         let table = std::fs::read(&split).map_err(Error::file(&split, "cannot read the split"))?;
         write_atomically(&out.join(SPLIT), &table)?;
     }
-    model_dir::write_segmenter(out, source.card, &source.weights, encoding)
+    let mut card = model_dir::write_segmenter(out, source.card, &source.weights, encoding)?;
+    if data.is_empty() {
+        return Ok(card);
+    }
+    let packed = SegmenterDir::read(out)?;
+    for source in data {
+        card.elsewhere.push(elsewhere(&packed, source)?);
+    }
+    model_dir::write_segmenter(out, card, &source.weights, encoding)
+}
+
+/// How a segmenter does on data that it was not trained on.
+fn elsewhere(model: &SegmenterDir, source: &VolumeSource) -> Result<Elsewhere> {
+    let scans = list(std::slice::from_ref(source))?.entries;
+    let parts = read_scan_parts(&model.path)?;
+    let is_known = |scan: &&Entry| parts.as_ref().is_some_and(|parts| parts.part(&scan.name).is_some());
+    if let Some(scan) = scans.iter().find(is_known) {
+        return Err(Error::TrainedOn { scan: scan.name.clone() });
+    }
+    let report = measure(model, &scans, &outlines::subsets(model), &mut |_done| {})?;
+    if report.n == 0 {
+        return Err(Error::TooFewImages { part: "outlined test", found: 0, needed: 1 });
+    }
+    let subset = |measured: SubsetReport| SubsetCard {
+        present: measured.present,
+        threshold: measured.threshold,
+        dice: measured.dice,
+        dice_at_half: None,
+        n: measured.n_patients,
+    };
+    Ok(Elsewhere {
+        data: format!("{} {}, none of them in training or validation; {}", report.n, source.what(), report.rule),
+        subsets: report.subsets.into_iter().map(subset).collect(),
+    })
 }

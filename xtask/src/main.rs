@@ -23,6 +23,7 @@ cargo xtask bench web [CASE]  the page's engine beside ONNX Runtime Web and Tens
 cargo xtask bench infer       native inference beside ONNX Runtime, on one thread
 cargo xtask bench kernel      the kernels beside the machine's peak
 cargo xtask bench train       the training step beside PyTorch's, on the CPU
+cargo xtask bench volume      an MRI volume read and standardized, beside nibabel and NumPy, on one thread
 cargo xtask screenshots       build the page and take pictures of it
 cargo xtask cuda              build `cmim` for NVIDIA GPUs, on a machine with or without one
 cargo xtask bundle gpu        the same, packed with what checks, trains and measures on another machine
@@ -53,6 +54,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "infer"] => bench::infer::measure_all(),
         ["bench", "kernel"] => bench::kernel::measure_all(),
         ["bench", "train"] => bench::train::measure_all(),
+        ["bench", "volume"] => bench::volume::measure(),
         ["bench", "gpu"] => cuda::bench(),
         ["bench", "web", cases @ ..] => bench::web::measure(cases),
         ["cuda"] => cuda::build().map(|_| ()),

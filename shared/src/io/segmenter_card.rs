@@ -25,6 +25,9 @@ pub struct SegmenterCard {
     pub subsets: Vec<SubsetCard>,
     /// Data and split that were measured on, in words.
     pub evaluation: String,
+    /// What was measured on other data than those of its training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
     /// How the weights came to be.
     pub training: Training,
     /// The file that holds the weights.
@@ -47,6 +50,16 @@ pub struct SubsetCard {
     pub n: usize,
 }
 
+/// How a model does on data that its training knew nothing of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// The data, and how they were measured on, in words.
+    pub data: String,
+    /// What was measured, at the thresholds of [`SegmenterCard::subsets`].
+    pub subsets: Vec<SubsetCard>,
+}
+
 impl SegmenterCard {
     /// Reads a card and checks it.
     ///
@@ -65,7 +78,8 @@ impl SegmenterCard {
                 card.grid.size
             )));
         }
-        if card.subsets.iter().any(|subset| !(0.0..=1.0).contains(&subset.threshold)) {
+        let elsewhere = card.elsewhere.iter().flat_map(|measured| &measured.subsets);
+        if card.subsets.iter().chain(elsewhere).any(|subset| !(0.0..=1.0).contains(&subset.threshold)) {
             return Err(invalid("a threshold is not within 0 and 1".to_owned()));
         }
         Ok(card)

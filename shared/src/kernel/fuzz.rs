@@ -54,11 +54,12 @@ struct Outcome {
 pub fn check(bytes: &[u8]) -> Result<()> {
     let mut choices = Choices(bytes.iter());
     let simd = choices.one(&Simd::available());
-    let Outcome { what, found, expected } = match choices.of(0..=4) {
+    let Outcome { what, found, expected } = match choices.of(0..=5) {
         0 => product(simd, &mut choices)?,
         1 => convolution(simd, &mut choices)?,
         2 => transposed_convolution(simd, &mut choices)?,
         3 => pooling(simd, &mut choices)?,
+        4 => convolution_of_neighbours(simd, &mut choices)?,
         _ => moments(simd, &mut choices)?,
     };
     naive::assert_close(&found, &expected, TOLERANCE, &format!("{simd:?} {what}"));
@@ -80,6 +81,7 @@ pub fn check_sizes(bytes: &[u8]) {
         ConvShape { in_channels: size(), out_channels: size(), kernel: size(), stride: size(), padding: size() };
     let pool = PoolShape { window: size(), stride: size(), padding: size() };
     let (height, width) = (size(), size());
+    let side_by_side = Algorithm::SideBySide(size());
     let pooled = pool.out_size(height);
     assert!(pooled.is_err() || (pool.window > 0 && pool.stride > 0), "{pool:?}");
     let out = [height, width].map(|size| shape.out_size(size).unwrap_or(0));
@@ -95,7 +97,7 @@ pub fn check_sizes(bytes: &[u8]) {
     let values = uniform(1, 64 * 64);
     let [weight, bias] = [elements, shape.out_channels].map(|len| &values[..or_another(len).min(values.len())]);
     if let [Ok(input), Ok(output)] = images {
-        for algorithm in [Algorithm::Direct].into_iter().chain(Tile::ALL.map(Algorithm::Winograd)) {
+        for algorithm in [Algorithm::Direct, side_by_side].into_iter().chain(Tile::ALL.map(Algorithm::Winograd)) {
             let conv = Conv2d::new(simd, shape, algorithm, [input, output], weight, bias);
             assert!(conv.is_err() || weight.len() == elements, "{shape:?}");
         }
@@ -133,10 +135,15 @@ impl Canvas {
         let Layout { height, width, channels, .. } = self.part;
         let mut planes = vec![0.0; channels * height * width];
         self.part.copy_planes(&self.data, &mut planes);
+        self.check_surroundings();
+        planes
+    }
+
+    fn check_surroundings(&self) {
+        let Layout { height, width, .. } = self.part;
         let others = self.data.iter().filter(|value| value.is_nan()).count();
         let own = height * width * self.part.padded_channels(self.lanes);
         assert!(others >= self.whole.len() - own, "other channels or the border were written");
-        planes
     }
 }
 
@@ -224,6 +231,29 @@ fn convolution(simd: Simd, choices: &mut Choices) -> Result<Outcome> {
     let expected = if activation == Activation::Relu { sum.relu() } else { sum }.data;
     let what = format!("{algorithm:?} {shape:?} of {height} x {width}, {base:?}, {activation:?}");
     Ok(Outcome { what, found: output.read(), expected })
+}
+
+fn convolution_of_neighbours(simd: Simd, choices: &mut Choices) -> Result<Outcome> {
+    let (in_channels, out_channels) = (choices.of(1..=40), choices.of(1..=5));
+    let (height, width, n) = (choices.of(1..=20), choices.of(1..=20), choices.of(1..=9));
+    let (kernel, stride, padding) = (choices.of(1..=7), choices.of(1..=3), choices.of(0..=3));
+    let shape = ConvShape { in_channels, out_channels, kernel, stride, padding };
+    let algorithm = Algorithm::SideBySide(n);
+    let border = shape.border(algorithm, height, width)?.union(choices.border());
+    let input = Layout::new(height, width, in_channels, choices.one(&[1, simd.lanes()]), border)?;
+    let out_border = choices.border();
+    let (out_height, out_width) = (shape.out_size(height)?, shape.out_size(width)?);
+    let mut output = Canvas::new(simd, choices, [n * out_channels, out_height, out_width.div_ceil(n)], out_border)?;
+    let weight = uniform(1, out_channels * in_channels * kernel * kernel);
+    let bias = uniform(2, out_channels);
+    let (planes, x) = image(3, &input);
+    let conv = Conv2d::new(simd, shape, algorithm, [input, output.part], &weight, &bias)?;
+    conv.run(&x, &mut output.data, &mut [], Base::Bias, Activation::Identity);
+    output.check_surroundings();
+    let mut found = vec![0.0; out_channels * out_height * out_width];
+    output.part.copy_neighbours(n, &output.data, &mut found, out_width);
+    let expected = naive::conv2d(&planes, shape, &weight, &bias).data;
+    Ok(Outcome { what: format!("{algorithm:?} {shape:?} of {height} x {width}"), found, expected })
 }
 
 fn transposed_convolution(simd: Simd, choices: &mut Choices) -> Result<Outcome> {

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use shared::io::Encoding;
-use trainer::data::ImageSource;
+use trainer::data::{ImageSource, VolumeSource};
 use trainer::export::{export, export_segmenter};
 use trainer::model_dir::is_segmenter;
 
@@ -22,9 +21,10 @@ pub(super) struct ExportArgs {
     /// How the weights are stored.
     #[arg(long, default_value = "f16")]
     encoding: EncodingArg,
-    /// The data the model was trained on: the cost of the encoding is measured on their test split.
+    /// X-rays: the data the model was trained on, to measure the cost of the encoding on their test split. MRI: volumes
+    /// it was not trained on, to note in the card how it does there.
     #[arg(long, value_name = "SOURCE")]
-    data: Vec<ImageSource>,
+    data: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,16 +42,12 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         EncodingArg::I8 => Encoding::I8,
     };
     if is_segmenter(&args.model) {
-        if !args.data.is_empty() {
-            bail!(
-                "{}: a network for MRI: compare both folders with `cmim eval` instead of --data",
-                args.model.display()
-            );
-        }
-        let card = export_segmenter(&args.model, &args.out, encoding)?;
+        let data = args.data.iter().map(|source| source.parse()).collect::<Result<Vec<VolumeSource>, _>>()?;
+        let card = export_segmenter(&args.model, &args.out, encoding, &data)?;
         return print(&format!("{}: {} bytes of weights", args.out.display(), card.weights.bytes));
     }
-    let card = export(&args.model, &args.out, encoding, &args.data)?;
+    let data = args.data.iter().map(|source| source.parse()).collect::<Result<Vec<ImageSource>, _>>()?;
+    let card = export(&args.model, &args.out, encoding, &data)?;
     let cost = match card.evaluation.and_then(|e| e.compression_cost) {
         Some(cost) => format!("; test macro AUC changes by {cost:+.4}"),
         None => String::new(),

@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod device;
 mod eval;
 mod export;
 mod glove;

@@ -12,6 +12,7 @@ use trainer::data::{ImageSource, ReportSource};
 use trainer::suite::table::ResultTable;
 use trainer::suite::{self, Progress, Row, Suite, TABLE1};
 
+use super::device::DeviceArgs;
 use super::print;
 
 #[derive(Debug, Args)]
@@ -33,6 +34,8 @@ pub(super) struct Table1Args {
     /// Runs at a time; all cores are used in any case.
     #[arg(long)]
     jobs: Option<usize>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Trains and evaluates every row over all seeds, and prints the table.
@@ -56,8 +59,8 @@ pub(super) fn run(args: &Table1Args) -> anyhow::Result<()> {
     }
     // The protocol may have become another one.
     let suite = Suite::parse::<Config>("the protocol with --data", &toml::to_string(&suite)?)?;
-    let jobs = jobs(args.jobs);
-    let results = suite::run::<Config>(&suite, &args.out, jobs, &Lines)?;
+    let (jobs, device) = (jobs(args.jobs), args.device.open()?);
+    let results = suite::run::<Config>(&suite, &args.out, jobs, &device, &Lines)?;
     let table = ResultTable::new(&suite, &results, &super::train::command_line());
     let json = serde_json::to_string_pretty(&table)? + "\n";
     let text = table.to_text();

@@ -13,6 +13,7 @@ use trainer::data::volumes::list;
 use trainer::suite::outlines::OutlineTable;
 use trainer::suite::{self, Progress as _, Suite, TABLE2};
 
+use super::device::DeviceArgs;
 use super::print;
 use super::table1::{Lines, data_of, jobs};
 
@@ -33,6 +34,8 @@ pub(super) struct Table2Args {
     /// Runs at a time; all cores are used in any case.
     #[arg(long)]
     jobs: Option<usize>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Trains and evaluates every row over all seeds, and prints the table.
@@ -49,7 +52,8 @@ pub(super) fn run(args: &Table2Args) -> anyhow::Result<()> {
     }
     // The protocol may have become another one.
     let suite = Suite::parse::<SegmentationConfig>("the protocol with --data", &toml::to_string(&suite)?)?;
-    let results = suite::run::<SegmentationConfig>(&suite, &args.out, jobs(args.jobs), &Lines)?;
+    let (jobs, device) = (jobs(args.jobs), args.device.open()?);
+    let results = suite::run::<SegmentationConfig>(&suite, &args.out, jobs, &device, &Lines)?;
     let table = OutlineTable::new(&suite, &results, &super::train::command_line());
     let (json, text) = (serde_json::to_string_pretty(&table)? + "\n", table.to_text());
     let mut files = vec![("json", json), ("txt", text.clone()), ("svg", table.to_figure())];

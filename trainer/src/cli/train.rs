@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::Modality;
 use trainer::config::{Config, Experiment, SMOKE, SegmentationConfig};
 use trainer::data::ReportSource;
-use trainer::device::{DeviceChoice, Precision};
 use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
 use trainer::train::{EpochRecord, Observer, Options, Start, segment, train};
 
+use super::device::DeviceArgs;
 use super::print;
 
 #[derive(Debug, Args)]
@@ -44,12 +44,8 @@ pub(super) struct TrainArgs {
     /// Folder of the model trained alike on images alone, to compare with on the test split.
     #[arg(long, value_name = "DIR")]
     twin: Option<PathBuf>,
-    /// What trains: auto (a GPU if there is one), cpu, or cuda:N.
-    #[arg(long, default_value_t)]
-    device: DeviceChoice,
-    /// How a GPU computes: f32, tf32 for several times the speed, or bf16 for half the memory too.
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
-    precision: Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Trains as configured; prints the test result.
@@ -70,7 +66,7 @@ fn options(args: &TrainArgs) -> anyhow::Result<Options> {
         start: if args.resume { Start::Resume } else { Start::Fresh },
         twin: args.twin.clone(),
         command: command_line(),
-        device: args.device.open(args.precision)?,
+        device: args.device.open()?,
     })
 }
 

@@ -197,6 +197,16 @@ pub enum VolumeSource {
     Phantom(BrainSource),
 }
 
+impl VolumeSource {
+    /// Whose volumes these are, in words.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Brats(_) => "BRATS patients",
+            Self::Phantom(_) => "generated heads",
+        }
+    }
+}
+
 impl FromStr for VolumeSource {
     type Err = DataError;
 

@@ -120,16 +120,22 @@ pub struct Results {
     pub(super) tuning: BTreeMap<String, Vec<f64>>,
 }
 
-/// Trains what is missing in the folder, `jobs` runs at a time, and gives all results.
+/// Trains what is missing in the folder, `jobs` runs at a time on a device, and gives all results.
 ///
 /// # Errors
 ///
 /// The first error of a run; results of another protocol in the folder.
-pub fn run<E: Experiment>(suite: &Suite, out: &Path, jobs: usize, progress: &impl Progress) -> Result<Results> {
+pub fn run<E: Experiment>(
+    suite: &Suite,
+    out: &Path,
+    jobs: usize,
+    device: &Device,
+    progress: &impl Progress,
+) -> Result<Results> {
     let folder = out.join("runs");
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "cannot make the folder"))?;
     let shared = E::Shared::default();
-    let run_all = |todo: Vec<Job<E>>| run_all(&folder, todo, jobs, &shared, progress);
+    let run_all = |todo: Vec<Job<E>>| run_all(&folder, todo, jobs, device, &shared, progress);
     let mut tuning = BTreeMap::new();
     let mut chosen: BTreeMap<&str, &Table> = BTreeMap::new();
     if let Some(plan) = &suite.tuning {
@@ -243,6 +249,7 @@ fn run_all<E: Experiment>(
     folder: &Path,
     todo: Vec<Job<E>>,
     jobs: usize,
+    device: &Device,
     shared: &E::Shared,
     progress: &impl Progress,
 ) -> Result<ByRow> {
@@ -257,7 +264,7 @@ fn run_all<E: Experiment>(
         while let Some(job) = lock(&queue) {
             let result = match result_of(folder, &job) {
                 Ok(Some(result)) => Ok((result, false)),
-                Ok(None) => pool.install(|| run_one(folder, &job, shared)).map(|result| (result, true)),
+                Ok(None) => pool.install(|| run_one(folder, &job, device, shared)).map(|result| (result, true)),
                 Err(error) => Err(error),
             };
             let (result, new) = match result {
@@ -330,7 +337,7 @@ fn result_of<E: Experiment>(folder: &Path, job: &Job<E>) -> Result<Option<RunRes
     Ok(Some(result))
 }
 
-fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, shared: &E::Shared) -> Result<RunResult> {
+fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, device: &Device, shared: &E::Shared) -> Result<RunResult> {
     let start = Instant::now();
     let (path, out) = paths(folder, job);
     let options = Options {
@@ -338,7 +345,7 @@ fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, shared: &E::Shared) -> Re
         start: Start::ResumeIfAny,
         twin: None,
         command: format!("suite row {}", job.key),
-        device: Device::Cpu,
+        device: device.clone(),
     };
     let mut config = job.config.clone();
     if let Some(teacher) = &job.teacher {

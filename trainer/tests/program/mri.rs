@@ -373,6 +373,29 @@ fn a_folder_of_scans_is_described_and_measured() {
 }
 
 #[test]
+fn a_packed_segmenter_says_how_it_does_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scans, out) = (dir.path().join("scans"), dir.path().join("packed"));
+    std::fs::create_dir(&scans).unwrap();
+    folder(&scans);
+    let data = format!("brats:{}", text(&scans));
+    let export = ["export", "--model", text(&MODELS.flair), "--out", text(&out), "--data"];
+    succeeds(&[&export[..], &[&data]].concat());
+    let card: Value = serde_json::from_slice(&std::fs::read(out.join("model.json")).unwrap()).unwrap();
+    let [elsewhere] = card["elsewhere"].as_array().unwrap().as_slice() else { panic!("{card}") };
+    assert!(
+        elsewhere["data"].as_str().unwrap().starts_with("2 BRATS patients, none of them in training"),
+        "{elsewhere}"
+    );
+    let report = json(&["eval", "--data", &data, "--model", text(&out), "--json"]);
+    assert_eq!(elsewhere["subsets"][0]["dice"], report["subsets"][0]["dice"]);
+    let size = |model: &Path| std::fs::metadata(model.join("model.safetensors")).unwrap().len();
+    assert!(size(&out) < size(&MODELS.flair));
+    let said = refused(&[&export[..], &[&VolumeSource::Phantom(HEADS).to_string()]].concat());
+    assert!(said.contains("phantom-brain-1-000000") && said.contains("not seen"), "{said}");
+}
+
+#[test]
 fn generated_heads_are_described() {
     let dir = tempfile::tempdir().unwrap();
     let sheet = dir.path().join("heads.png");

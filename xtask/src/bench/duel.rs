@@ -3,8 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+
+/// Largest difference between two programs' values, relative to the largest value.
+const TOLERANCE: f64 = 1e-3;
 
 /// A running program: it says a line when it is ready, answers each line of input with a line of JSON that holds `ms`,
 /// and says a last line when its input ends.
@@ -109,6 +112,31 @@ impl Times {
     pub fn median(&self) -> f64 {
         median(&self.steady)
     }
+
+    /// Numbers that the last answer lists under a name.
+    ///
+    /// # Errors
+    ///
+    /// If it lists none.
+    pub fn values(&self, name: &str) -> Result<Vec<f64>> {
+        let values = self.last[name].as_array().with_context(|| format!("no {name}"))?;
+        values.iter().map(|value| value.as_f64().with_context(|| format!("{value} among the {name}"))).collect()
+    }
+}
+
+/// A fast answer counts only if it is the right one.
+///
+/// # Errors
+///
+/// If two programs' values differ by more than a thousandth of the largest.
+pub fn agree(ours: &[f64], peer: &[f64]) -> Result<()> {
+    ensure!(ours.len() == peer.len() && !ours.is_empty(), "{} values against {}", ours.len(), peer.len());
+    let largest = peer.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    for (n, (a, b)) in ours.iter().zip(peer).enumerate() {
+        // Written so that NaN fails.
+        ensure!((a - b).abs() <= TOLERANCE * largest, "value {n}: {a} against {b}, of values up to {largest}");
+    }
+    Ok(())
 }
 
 /// The middle value; the upper one of two.
@@ -135,6 +163,15 @@ mod tests {
         let [a, b] = fight(both, 1, 3).expect("runs");
         assert_eq!((a.first, a.steady.as_slice(), b.median()), (9.0, &[7.0, 6.0, 5.0][..], 6.0));
         assert_eq!((&a.last["ms"], &a.end["peak_bytes"]), (&Value::from(5), &Value::from(7)));
+    }
+
+    #[test]
+    fn only_equal_values_agree() {
+        assert!(agree(&[1.0, -2.0], &[1.001, -2.0]).is_ok());
+        assert!(agree(&[1.0, -2.0], &[1.01, -2.0]).is_err());
+        assert!(agree(&[f64::NAN], &[1.0]).is_err());
+        assert!(agree(&[1.0], &[1.0, 1.0]).is_err());
+        assert!(agree(&[], &[]).is_err());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::duel::{Contestant, Times, fight};
+use super::duel::{Contestant, Times, agree, fight};
 use super::peer::{Network, Python, Values};
 use super::rounded;
 use crate::process::{cargo, command, root, run, target_dir};
@@ -14,8 +14,6 @@ use crate::process::{cargo, command, root, run, target_dir};
 /// Runs that are measured, after the first and [`WARM_UP`] more that are not.
 const ROUNDS: usize = 21;
 const WARM_UP: usize = 2;
-/// Largest difference between the two engines' logits, relative to the largest logit.
-const TOLERANCE: f64 = 1e-3;
 
 /// The networks, as `tests/peers/onnx_network.py` and `shared/examples/infer.rs` read them.
 fn cases() -> [(&'static str, Value); 2] {
@@ -62,24 +60,8 @@ fn measure(folder: &Path, python: &Python, case: &'static str, network: &Value) 
     peer.arg(root().join("tests/peers/infer.py")).arg(&onnx);
     let both = [Contestant::start("this project", &mut ours)?, Contestant::start("ONNX Runtime", &mut peer)?];
     let [ours, peer] = fight(both, WARM_UP, ROUNDS).with_context(|| format!("case {case}"))?;
-    agree(&logits(&ours)?, &logits(&peer)?).with_context(|| format!("case {case}"))?;
+    agree(&ours.values("logits")?, &peer.values("logits")?).with_context(|| format!("case {case}"))?;
     Ok(Row { case, ours, peer })
-}
-
-fn logits(times: &Times) -> Result<Vec<f64>> {
-    let logits = times.last["logits"].as_array().context("no logits")?;
-    logits.iter().map(|logit| logit.as_f64().with_context(|| format!("a logit of {logit}"))).collect()
-}
-
-/// A fast answer counts only if it is the right one.
-fn agree(ours: &[f64], peer: &[f64]) -> Result<()> {
-    ensure!(ours.len() == peer.len() && !ours.is_empty(), "{} logits against {}", ours.len(), peer.len());
-    let largest = peer.iter().fold(0.0, |largest: f64, logit| largest.max(logit.abs()));
-    for (n, (a, b)) in ours.iter().zip(peer).enumerate() {
-        // Written so that NaN fails.
-        ensure!((a - b).abs() <= TOLERANCE * largest, "logit {n}: {a} against {b}, of logits up to {largest}");
-    }
-    Ok(())
 }
 
 fn print(rows: &[Row]) {
@@ -105,19 +87,5 @@ fn print(rows: &[Row]) {
             "first_call": rounded(ours.first / o),
         });
         println!("{line}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_equal_logits_agree() {
-        assert!(agree(&[1.0, -2.0], &[1.001, -2.0]).is_ok());
-        assert!(agree(&[1.0, -2.0], &[1.01, -2.0]).is_err());
-        assert!(agree(&[f64::NAN], &[1.0]).is_err());
-        assert!(agree(&[1.0], &[1.0, 1.0]).is_err());
-        assert!(agree(&[], &[]).is_err());
     }
 }

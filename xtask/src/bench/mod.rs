@@ -5,6 +5,7 @@ pub mod infer;
 pub mod kernel;
 pub mod peer;
 pub mod train;
+pub mod volume;
 pub mod web;
 
 /// To three decimals: more would pretend to a precision that no clock here has.

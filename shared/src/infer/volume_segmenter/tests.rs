@@ -47,6 +47,7 @@ fn card(weights: &[u8]) -> SegmenterCard {
         architecture: config(),
         grid: Grid { size: 32, pixel_mm: 1.0 },
         subsets: vec![subset(set("flair"), 0.5), subset(set("flair+t2"), 1e-4)],
+        elsewhere: Vec::new(),
         evaluation: String::new(),
         training: Training {
             commands: Vec::new(),

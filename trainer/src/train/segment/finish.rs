@@ -92,6 +92,7 @@ fn card(run: &Run<'_, SegmentationTask<'_>>, subsets: &[SubsetScores]) -> Segmen
         grid: config.grid,
         subsets: subsets.iter().map(subset).collect(),
         evaluation: evaluation(config),
+        elsewhere: Vec::new(),
         training: Training {
             commands: vec![run.options.command.clone()],
             method: method(config),
@@ -119,16 +120,9 @@ fn evaluation(config: &SegmentationConfig) -> String {
 }
 
 fn names(sources: &[VolumeSource]) -> String {
-    let mut names: Vec<&str> = sources.iter().map(kind).collect();
+    let mut names: Vec<&str> = sources.iter().map(VolumeSource::what).collect();
     names.dedup();
     names.join(" and ")
-}
-
-fn kind(source: &VolumeSource) -> &'static str {
-    match source {
-        VolumeSource::Brats(_) => "BRATS patients",
-        VolumeSource::Phantom(_) => "generated heads",
-    }
 }
 
 fn method(config: &SegmentationConfig) -> String {
@@ -169,7 +163,7 @@ fn data_sets(task: &SegmentationTask<'_>) -> Vec<DataSet> {
         task.data.scans.iter().filter(of).count()
     };
     let set = |(number, source): (usize, &VolumeSource)| DataSet {
-        name: kind(source).to_owned(),
+        name: source.what().to_owned(),
         n: n(number),
         licence: match source {
             VolumeSource::Brats(_) => "BRATS: CC BY-NC-SA 3.0 or as its year says; no volume is part of the model",
