@@ -1,4 +1,4 @@
-//! Convolution and its gradients by cuDNN, channels last; a pointwise one by cuBLAS where that is faster.
+//! Convolution and its gradients by cuDNN, channels last.
 //!
 //! The fastest algorithm of each shape is found by trying them all when the shape is met for the first time; another
 //! batch size of the same shape takes the same one. Where cuDNN has none for images that are channels last, both images
@@ -7,12 +7,9 @@
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 
-use candle_core::cuda::cudarc::cublas::result::gemm_ex;
-use candle_core::cuda::cudarc::cublas::{CudaBlas, sys as blas};
 use candle_core::cuda::cudarc::cudnn::{result, sys};
-use candle_core::cuda::cudarc::driver::{CudaSlice, LaunchConfig};
+use candle_core::cuda::cudarc::driver::{CudaSlice, CudaStream, LaunchConfig};
 use candle_core::{CudaDevice, CudaStorage, Error, Result, Tensor, bail};
 
 use super::{Gpu, Input, Precision, Real, RowSums, Values, count, elements, gpu, launch};
@@ -48,8 +45,6 @@ enum Algorithm {
     Forward(sys::cudnnConvolutionFwdAlgo_t),
     Data(sys::cudnnConvolutionBwdDataAlgo_t),
     Filter(sys::cudnnConvolutionBwdFilterAlgo_t),
-    /// cuBLAS: each output sees its own pixel alone, so that rows of pixels are multiplied by the weight.
-    Product,
 }
 
 /// An algorithm, and how it multiplies.
@@ -78,14 +73,6 @@ struct Descriptors {
     conv: sys::cudnnConvolutionDescriptor_t,
 }
 
-/// cuDNN's fastest algorithm: how it multiplies, what memory it needs, and how long it takes.
-struct Found {
-    algorithm: Algorithm,
-    math: sys::cudnnMathType_t,
-    workspace: usize,
-    ms: f32,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     choice: Choice,
@@ -99,7 +86,6 @@ type Key = (Conv, Direction, Real, sys::cudnnMathType_t);
 /// cuDNN on one stream, and what it has found out.
 pub(super) struct Convolutions {
     handle: sys::cudnnHandle_t,
-    blas: Arc<CudaBlas>,
     plans: HashMap<Key, Plan>,
     choices: HashMap<Key, Choice>,
     workspace: Option<CudaSlice<u8>>,
@@ -109,13 +95,11 @@ pub(super) struct Convolutions {
 unsafe impl Send for Convolutions {}
 
 impl Convolutions {
-    pub(super) fn new(device: &CudaDevice) -> Result<Self> {
-        let stream = device.cuda_stream();
+    pub(super) fn new(stream: &Arc<CudaStream>) -> Result<Self> {
         let handle = result::create_handle().map_err(Error::wrap)?;
         // SAFETY: both live as long as the program runs.
         unsafe { result::set_stream(handle, stream.cu_stream().cast()).map_err(Error::wrap)? };
-        let blas = device.cublas_handle();
-        Ok(Self { handle, blas, plans: HashMap::new(), choices: HashMap::new(), workspace: None })
+        Ok(Self { handle, plans: HashMap::new(), choices: HashMap::new(), workspace: None })
     }
 
     /// Computes what `direction` says; `given` are the tensors channels last, weights `[C_out, C_in, k_h, k_w]`.
@@ -141,15 +125,10 @@ impl Convolutions {
         for order in [Order::ChannelsLast, Order::Planes] {
             let descriptors = Descriptors::new(conv, given.real, order, math)?;
             let turned = Turned::new(gpu, conv, order, direction, given)?;
-            let Some(found) = self.fastest(gpu, descriptors, direction, turned.operands)? else {
+            let Some((algorithm, math, workspace)) = self.fastest(gpu, descriptors, direction, turned.operands)? else {
                 continue;
             };
-            let Found { math, workspace, .. } = found;
             descriptors.set_math(math)?;
-            let is_product = order == Order::ChannelsLast
-                && conv.window.is_pointwise()
-                && self.product_ms(gpu, conv, direction, turned.operands)? < found.ms;
-            let algorithm = if is_product { Algorithm::Product } else { found.algorithm };
             let choice = Choice { order, algorithm, math };
             self.plans.insert(key, Plan { choice, descriptors, workspace });
             self.choices.insert(any, choice);
@@ -159,9 +138,6 @@ impl Convolutions {
     }
 
     fn execute(&mut self, gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands, plan: Plan) -> Result<()> {
-        if matches!(plan.choice.algorithm, Algorithm::Product) {
-            return self.product(conv, direction, given);
-        }
         let turned = Turned::new(gpu, conv, plan.choice.order, direction, given)?;
         if self.workspace.as_ref().is_none_or(|memory| memory.len() < plan.workspace) {
             self.workspace = None;
@@ -187,72 +163,10 @@ impl Convolutions {
                 Algorithm::Filter(algorithm) => result::convolution_backward_filter(
                     handle, one, x, xs, y, ys, how, algorithm, scratch, bytes, zero, w, ws,
                 ),
-                Algorithm::Product => Ok(()),
             }
         }
         .map_err(Error::wrap)?;
         turned.finish(gpu, conv, direction, given)
-    }
-
-    /// The matrix product of rows of pixels that a pointwise convolution is, or a gradient of it. cuBLAS counts by
-    /// columns: to it every matrix here is its transpose.
-    fn product(&self, conv: &Conv, direction: Direction, given: Operands) -> Result<()> {
-        let int = |n: usize| c_int::try_from(n).map_err(Error::wrap);
-        let (pixels, c_in, c_out) = (int(conv.y_len() / conv.c_out)?, int(conv.c_in)?, int(conv.c_out)?);
-        let Operands { x, w, y, real } = given;
-        let (straight, turned) = (blas::cublasOperation_t::CUBLAS_OP_N, blas::cublasOperation_t::CUBLAS_OP_T);
-        let (modes, [m, n, k], (a, a_rows), (b, b_rows), c) = match direction {
-            Direction::Forward => ([turned, straight], [c_out, pixels, c_in], (w, c_in), (x, c_in), y),
-            Direction::Data => ([straight, straight], [c_in, pixels, c_out], (w, c_in), (y, c_out), x),
-            Direction::Filter => ([straight, turned], [c_in, c_out, pixels], (x, c_in), (y, c_out), w),
-        };
-        let element = match real {
-            Real::F32 => blas::cudaDataType_t::CUDA_R_32F,
-            Real::Bf16 => blas::cudaDataType_t::CUDA_R_16BF,
-        };
-        let compute = match (real, Precision::current()) {
-            (Real::F32, Precision::Tf32 | Precision::Bf16) => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
-            _ => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-        };
-        let (one, zero) = (1_f32, 0_f32);
-        // SAFETY: the addresses are of as many values as the sizes say, which the layer has checked.
-        unsafe {
-            gemm_ex(
-                *self.blas.handle(),
-                modes[0],
-                modes[1],
-                m,
-                n,
-                k,
-                (&raw const one).cast(),
-                a as *const c_void,
-                element,
-                a_rows,
-                b as *const c_void,
-                element,
-                b_rows,
-                (&raw const zero).cast(),
-                c as *mut c_void,
-                element,
-                m,
-                compute,
-                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-            )
-        }
-        .map_err(Error::wrap)
-    }
-
-    /// Milliseconds of [`Self::product`], measured.
-    fn product_ms(&self, gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands) -> Result<f32> {
-        const TIMES: usize = 4;
-        self.product(conv, direction, given)?;
-        gpu.stream.synchronize().map_err(Error::wrap)?;
-        let start = Instant::now();
-        for _ in 0..TIMES {
-            self.product(conv, direction, given)?;
-        }
-        gpu.stream.synchronize().map_err(Error::wrap)?;
-        Ok(start.elapsed().as_secs_f32() * 1e3 / TIMES as f32)
     }
 
     fn workspace_of(&self, of: Descriptors, algorithm: Algorithm) -> Result<usize> {
@@ -269,14 +183,20 @@ impl Convolutions {
                 Algorithm::Filter(algorithm) => {
                     result::get_convolution_backward_filter_workspace_size(self.handle, x, y, conv, w, algorithm)
                 }
-                Algorithm::Product => Ok(0),
             }
         }
         .map_err(Error::wrap)
     }
 
-    /// Tries all of cuDNN's algorithms on the memory at hand. What is computed is overwritten several times.
-    fn fastest(&self, gpu: &Gpu, of: Descriptors, direction: Direction, operands: Operands) -> Result<Option<Found>> {
+    /// Tries all algorithms on the memory at hand; the fastest with how it multiplies and what memory it needs. What is
+    /// computed is overwritten several times.
+    fn fastest(
+        &self,
+        gpu: &Gpu,
+        of: Descriptors,
+        direction: Direction,
+        operands: Operands,
+    ) -> Result<Option<(Algorithm, sys::cudnnMathType_t, usize)>> {
         let mut memory = Err(Error::Msg("no workspace".to_owned()));
         for size in WORKSPACES {
             memory = gpu.alloc::<u8>(size);
@@ -308,12 +228,7 @@ impl Convolutions {
                     answer.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS && answer.memory <= bytes
                 };
                 let answers = &answers[..(found.max(0) as usize).min(ANSWERS)];
-                answers.iter().find(works).map(|answer| Found {
-                    algorithm: Algorithm::$kind(answer.algo),
-                    math: answer.mathType,
-                    workspace: answer.memory,
-                    ms: answer.time,
-                })
+                answers.iter().find(works).map(|answer| (Algorithm::$kind(answer.algo), answer.mathType, answer.memory))
             }};
         }
         Ok(match direction {

@@ -217,7 +217,7 @@ impl Gpu {
             NAMES.iter().map(|name| Ok((*name, module.load_function(name).map_err(Error::wrap)?))).collect()
         };
         let functions = [compiled("-DF32")?, compiled("-DBF16")?];
-        let convolutions = Mutex::new(Convolutions::new(device)?);
+        let convolutions = Mutex::new(Convolutions::new(&stream)?);
         Ok(Self { device: device.clone(), stream: stream.clone(), functions, convolutions })
     }
 
