@@ -9,8 +9,7 @@ use std::io::{stdin, stdout};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use trainer::allocator::{Allocator, keep_freed_memory};
-use trainer::error::Error;
-use trainer::step::Steps;
+use trainer::step::{Steps, resident_peak};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -21,16 +20,6 @@ fn main() -> Result<()> {
     let [name, threads] = words.as_slice() else { bail!("usage: train_step CASE THREADS") };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     let batch = if name == "unet-240" { 4 } else { 8 };
-    Steps::new(name, batch, &Device::Cpu)?.serve(stdin().lock(), stdout().lock(), |_| peak_bytes())?;
+    Steps::new(name, batch, &Device::Cpu)?.serve(stdin().lock(), stdout().lock(), resident_peak)?;
     Ok(())
-}
-
-/// Largest resident memory of this process, from the kernel's account of it.
-fn peak_bytes() -> trainer::Result<u64> {
-    let path = std::path::Path::new("/proc/self/status");
-    let status = std::fs::read_to_string(path).map_err(Error::file(path, "peak memory is measured on Linux only"))?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim_end_matches("kB").trim().parse().ok());
-    let kib: u64 =
-        kib.ok_or_else(|| Error::Config { file: path.display().to_string(), reason: "it has no VmHWM".to_owned() })?;
-    Ok(kib * 1024)
 }

@@ -1,6 +1,7 @@
 //! One training step after the other: this project's side of the benchmarks beside PyTorch.
 
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
@@ -127,4 +128,17 @@ impl Steps {
         let bytes = peak_bytes(&self.device)?;
         answer(&json!({ "peak_bytes": bytes })).map_err(io)
     }
+}
+
+/// Largest resident memory of this process in bytes, from the kernel's account of it; for steps on the CPU.
+///
+/// # Errors
+///
+/// On systems other than Linux.
+pub fn resident_peak(_: &Device) -> Result<u64> {
+    let path = Path::new("/proc/self/status");
+    let status = std::fs::read_to_string(path).map_err(Error::file(path, "peak memory is measured on Linux only"))?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim_end_matches("kB").trim().parse().ok());
+    let missing = || Error::Config { file: path.display().to_string(), reason: "it has no VmHWM".to_owned() };
+    kib.map(|kib: u64| kib * 1024).ok_or_else(missing)
 }
