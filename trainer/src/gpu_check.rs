@@ -62,14 +62,14 @@ struct Case {
     /// Shape and scale of each input; the gradient of each is compared.
     inputs: Vec<(Vec<usize>, f64)>,
     tolerance: f64,
-    f: Box<dyn Fn(&VarBuilder<'_>, &[Tensor]) -> Result<Tensor>>,
+    f: Box<Compared>,
 }
 
-/// Compares everything, and tells of each comparison in a line.
-///
-/// # Errors
-///
-/// Never: a case that fails, in whatever way, is a line that says so, and makes the answer false.
+/// From a builder of variables and the inputs to what is compared.
+type Compared = dyn Fn(&VarBuilder<'_>, &[Tensor]) -> Result<Tensor>;
+
+/// Compares everything, and tells of each comparison in a line; whether all is right. A case that fails, in whatever way,
+/// is a line that says so.
 pub fn all(device: &Device, precision: Precision, mut tell: impl FnMut(&str)) -> bool {
     let mut is_right = true;
     for case in cases().into_iter().filter(|case| precision == Precision::F32 || case.name != EXACT_ALONE) {
@@ -448,6 +448,15 @@ fn xray_networks() -> Vec<Case> {
             })
         }),
     ]
+}
+
+/// The most memory that was in use on the device since this was asked for, in bytes.
+///
+/// # Errors
+///
+/// If the device does not say.
+pub fn peak_memory(device: &Device) -> Result<u64> {
+    Ok(shared::kernel::cuda::peak_memory(device)?)
 }
 
 /// The device in words, for the head of a report.

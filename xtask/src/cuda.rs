@@ -136,8 +136,8 @@ fn stub_driver(lib: &Path) -> Result<()> {
     let bindings = read(&package("cudarc")?.join("src/driver/sys/mod.rs"))?;
     let source = lib.join("stub.c");
     let functions: BTreeSet<&str> = words_after(&bindings, "fn ").filter(|name| is_of_driver(name)).collect();
-    let text: String = functions.iter().map(|name| format!("int {name}(void) {{ return 999; }}\n")).collect();
-    fs::write(&source, text)?;
+    let lines: Vec<String> = functions.iter().map(|name| format!("int {name}(void) {{ return 999; }}\n")).collect();
+    fs::write(&source, lines.concat())?;
     let mut compiler = command("cc");
     compiler.args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).arg(lib.join("libcuda.so.1")).arg(&source);
     run(&mut compiler).context("a C compiler is needed: `sudo apt-get install gcc` (Debian, Ubuntu)")?;
@@ -306,7 +306,9 @@ fn slim_library(mut text: String, declared: &str) -> Result<String> {
     }
     text += "\nmod left_out {\n";
     for name in words_after(declared, "pub fn ").filter(|name| *name != "candle_launch_moe_align") {
-        text += &format!("    #[no_mangle]\n    extern \"C\" fn {name}() {{\n        std::process::abort()\n    }}\n");
+        text.push_str("    #[no_mangle]\n    extern \"C\" fn ");
+        text.push_str(name);
+        text.push_str("() {\n        std::process::abort()\n    }\n");
     }
     text += "}\n";
     Ok(text)
@@ -317,7 +319,8 @@ fn slim_build(text: &str) -> Result<String> {
     match (text.find("    let mut moe_sources"), text.rfind("    Ok(())")) {
         (Some(begin), Some(end)) if begin < end => {
             let kept = format!("{}{}", &text[..begin], &text[end..]);
-            Ok(kept.lines().filter(|line| !line.contains("CUTILE_FEATURE")).map(|line| format!("{line}\n")).collect())
+            let lines = kept.split_inclusive('\n').filter(|line| !line.contains("CUTILE_FEATURE"));
+            Ok(lines.collect())
         }
         _ => bail!("it is not what it was: another version of candle-kernels"),
     }

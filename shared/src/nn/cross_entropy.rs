@@ -98,7 +98,7 @@ impl CustomOp1 for CrossEntropy {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(x.dtype(), T => {
             let mut values = slice::<T>(x, xl)?.to_vec();
-            let loss = self.forward(&mut values) / self.targets.len() as f64;
+            let loss = self.forward(&mut values) / self.n as f64;
             let probabilities = Tensor::from_vec(values, xl.shape(), &candle_core::Device::Cpu)?;
             *self.probabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(probabilities);
             Ok((T::to_cpu_storage_owned(vec![T::of(loss)]), ().into()))

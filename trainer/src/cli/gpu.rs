@@ -4,7 +4,6 @@ use std::io::{stdin, stdout};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use shared::kernel::cuda::{Reset, peak_memory};
 use trainer::device::{DeviceChoice, Precision};
 use trainer::gpu_check;
 use trainer::step::Steps;
@@ -60,7 +59,7 @@ pub(super) fn run(args: &GpuArgs) -> anyhow::Result<()> {
         }
         Command::Step { case, batch } => {
             let steps = Steps::new(case, *batch, &device)?;
-            Ok(steps.serve(stdin().lock(), stdout().lock(), |device| Ok(peak_memory(device, Reset::Yes)?))?)
+            Ok(steps.serve(stdin().lock(), stdout().lock(), gpu_check::peak_memory)?)
         }
     }
 }

@@ -323,12 +323,13 @@ struct Turned {
     operands: Operands,
     /// The one that is computed, where it is turned back.
     to: Option<Values>,
-    _from: Vec<Values>,
+    /// The others, until the algorithm is queued.
+    held: Vec<Values>,
 }
 
 impl Turned {
     fn new(gpu: &Gpu, conv: &Conv, order: Order, direction: Direction, given: Operands) -> Result<Self> {
-        let mut turned = Self { operands: given, to: None, _from: Vec::new() };
+        let mut turned = Self { operands: given, to: None, held: Vec::new() };
         let taps = conv.window.taps();
         if order == Order::ChannelsLast {
             if taps > 1 && conv.c_in > 1 {
@@ -353,7 +354,7 @@ impl Turned {
             self.to = Some(memory);
         } else {
             transpose(gpu, real, sizes, from, address)?;
-            self._from.push(memory);
+            self.held.push(memory);
         }
         Ok(address)
     }

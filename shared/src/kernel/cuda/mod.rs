@@ -127,12 +127,12 @@ pub fn open(ordinal: usize) -> Result<Device> {
     Ok(Device::Cuda(device))
 }
 
-/// Memory of the device in use, and the most there ever was since the last call with `reset`, in bytes.
+/// The most memory that was in use on the device since the last call, in bytes.
 ///
 /// # Errors
 ///
 /// If the device does not say.
-pub fn peak_memory(device: &Device, reset: Reset) -> Result<u64> {
+pub fn peak_memory(device: &Device) -> Result<u64> {
     let device = device.as_cuda_device()?;
     let pool = pool(device)?;
     let mut bytes = 0_u64;
@@ -140,21 +140,10 @@ pub fn peak_memory(device: &Device, reset: Reset) -> Result<u64> {
     // SAFETY: the pool is the device's, and the attribute is 64 bits wide.
     unsafe {
         sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()).result().map_err(Error::wrap)?;
-        if reset == Reset::Yes {
-            let mut zero = 0_u64;
-            sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut zero).cast()).result().map_err(Error::wrap)?;
-        }
+        let mut zero = 0_u64;
+        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut zero).cast()).result().map_err(Error::wrap)?;
     }
     Ok(bytes)
-}
-
-/// Whether [`peak_memory`] starts anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reset {
-    /// It goes on.
-    No,
-    /// From what is in use now.
-    Yes,
 }
 
 fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
@@ -162,7 +151,7 @@ fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
     let mut pool = std::ptr::null_mut();
     // SAFETY: the call writes one handle, which lives as long as the device.
     unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, stream.context().cu_device()).result().map_err(Error::wrap)?
+        sys::cuDeviceGetDefaultMemPool(&raw mut pool, stream.context().cu_device()).result().map_err(Error::wrap)?;
     };
     Ok(pool)
 }
