@@ -196,6 +196,31 @@ fn every_set_of_sequences_is_measured_where_a_model_takes_any() {
     assert!(said.contains("T1c + T2") && said.contains("ml of enhancing tumour"), "{said}");
 }
 
+/// The networks that the project ships, on heads that none of them has seen.
+#[test]
+fn shipped_segmenters_do_as_their_cards_say() {
+    const MAX_BYTES: u64 = 8_000_000;
+    // Of 8 heads: twice the standard error of their mean, which is about an eighth.
+    const TOLERANCE: f64 = 0.25;
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/models");
+    for name in ["flair", "t1", "t1c", "t2", "hemis", "mean", "mlp"] {
+        let model = models.join(format!("mri-{name}"));
+        assert!(std::fs::metadata(model.join("model.safetensors")).unwrap().len() <= MAX_BYTES, "{name}");
+        let card: Value = serde_json::from_slice(&std::fs::read(model.join("model.json")).unwrap()).unwrap();
+        let n_subsets = card["subsets"].as_array().unwrap().len();
+        assert_eq!(n_subsets, if name.parse::<Modality>().is_ok() { 1 } else { 15 }, "{name}");
+        for sequences in if n_subsets == 1 { &[name][..] } else { &["t1c", "flair+t1+t1c+t2"] } {
+            let heads = "phantom:brain?n=8&seed=4711&size=96&slices=18&difficulty=30";
+            let eval = ["eval", "--data", heads, "--model", text(&model), "--modality", sequences, "--json"];
+            let found = &json(&eval)["subsets"][0];
+            let subsets = card["subsets"].as_array().unwrap();
+            let told = subsets.iter().find(|told| told["present"] == found["present"]).unwrap();
+            let [found, told] = [found, told].map(|subset| subset["dice"]["value"].as_f64().unwrap());
+            assert!((found - told).abs() < TOLERANCE, "{name}, {sequences}: {found}, the card says {told}");
+        }
+    }
+}
+
 #[test]
 fn a_resumed_segmentation_ends_with_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
