@@ -209,7 +209,8 @@ fn shipped_segmenters_do_as_their_cards_say() {
         let card: Value = serde_json::from_slice(&std::fs::read(model.join("model.json")).unwrap()).unwrap();
         let n_subsets = card["subsets"].as_array().unwrap().len();
         assert_eq!(n_subsets, if name.parse::<Modality>().is_ok() { 1 } else { 15 }, "{name}");
-        for sequences in if n_subsets == 1 { &[name][..] } else { &["t1c", "flair+t1+t1c+t2"] } {
+        let given: &[&str] = if n_subsets == 1 { &[name] } else { &["t1c", "flair+t1+t1c+t2"] };
+        for sequences in given {
             let heads = "phantom:brain?n=8&seed=4711&size=96&slices=18&difficulty=30";
             let eval = ["eval", "--data", heads, "--model", text(&model), "--modality", sequences, "--json"];
             let found = &json(&eval)["subsets"][0];
