@@ -7,8 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use shared::infer::{PreparedScan, Segmentation};
-use shared::io::segmenter_card::SubsetCard;
-use shared::io::{Volume, metaimage, nifti};
+use shared::io::{SegmenterCard, Volume, metaimage, nifti};
 use shared::metric::Interval;
 use shared::{Error, Modality, ModalitySet};
 use trainer::checkpoint::write_atomically;
@@ -49,9 +48,32 @@ struct Answer {
     threshold: f32,
     n_voxels: usize,
     volume_ml: f64,
-    /// Mean Dice over the test scans of the model's card.
-    expected_dice: Option<Interval>,
-    n_test_scans: Option<usize>,
+    /// What the model's card tells of these sequences: of its own kind of data first, then of others.
+    expected: Vec<Expected>,
+}
+
+/// How a model did where it was measured.
+#[derive(Debug, Serialize)]
+struct Expected {
+    /// Mean over the test scans.
+    dice: Interval,
+    n: usize,
+    /// The scans, and how they were measured.
+    data: String,
+}
+
+/// What the card of a model tells of certain sequences.
+fn expected(card: &SegmenterCard, used: ModalitySet) -> Vec<Expected> {
+    let elsewhere = card.elsewhere.iter().filter_map(|measured| {
+        let subset = measured.subsets.iter().find(|subset| subset.present == used)?;
+        Some((subset, &measured.data))
+    });
+    card.subset(used)
+        .map(|subset| (subset, &card.evaluation))
+        .into_iter()
+        .chain(elsewhere)
+        .filter_map(|(subset, data)| Some(Expected { dice: subset.dice?, n: subset.n, data: data.clone() }))
+        .collect()
 }
 
 /// Outlines the tumour of one examination.
@@ -73,15 +95,13 @@ pub(super) fn run(args: &SegmentArgs) -> anyhow::Result<()> {
     write_atomically(&args.output, &format.bytes(&found)?)?;
 
     let card = outliner.card();
-    let subset = card.subset(used);
     let answer = Answer {
         output: args.output.display().to_string(),
         present: used,
         threshold: card.threshold(used),
         n_voxels: found.n_voxels,
         volume_ml: found.volume_ml,
-        expected_dice: subset.and_then(|subset| subset.dice),
-        n_test_scans: subset.map(|subset| subset.n),
+        expected: expected(card, used),
     };
     if used != given {
         note(&format!("{given} is given, of which the model reads {used} alone"))?;
@@ -93,26 +113,17 @@ pub(super) fn run(args: &SegmentArgs) -> anyhow::Result<()> {
             "{}: {:.2} ml of enhancing tumour, {} voxels",
             answer.output, answer.volume_ml, answer.n_voxels
         ))?;
-        print(&expected(used, subset))?;
-        print(&format!("measured on: {}", card.evaluation))?;
+        for Expected { dice: Interval { value, lo, hi }, n, data } in &answer.expected {
+            print(&format!("Dice from {used}: {value:.3} ({lo:.3} to {hi:.3}) on {n} scans: {data}"))?;
+        }
     }
-    match answer.expected_dice {
-        Some(dice) if dice.value < POOR_DICE => note(&format!(
-            "from {used} this model's outlines overlapped little with the truth, mean Dice {:.3}: do not rely on this one",
-            dice.value
+    let worst = answer.expected.iter().map(|expected| expected.dice.value).reduce(f64::min);
+    match worst {
+        Some(dice) if dice < POOR_DICE => note(&format!(
+            "from {used} this model's outlines overlapped little with the truth, mean Dice {dice:.3}: do not rely on this one"
         )),
         Some(_) => Ok(()),
         None => note(&format!("nobody measured this model on {used}: do not rely on this outline")),
-    }
-}
-
-/// What the card lets one expect.
-fn expected(used: ModalitySet, subset: Option<&SubsetCard>) -> String {
-    match subset.and_then(|subset| Some((subset.dice?, subset.n))) {
-        Some((Interval { value, lo, hi }, n)) => {
-            format!("expected Dice from {used}: {value:.3} ({lo:.3} to {hi:.3}), as on {n} test scans")
-        }
-        None => format!("expected Dice from {used}: not measured"),
     }
 }
 

@@ -147,7 +147,7 @@ fn a_trained_segmenter_is_measured_and_outlines() {
     assert_eq!(answer["n_voxels"], n_voxels);
     assert!(n_voxels > 0, "a test of an empty mask");
     assert!((ml - n_voxels as f64 * volume.geometry.voxel_ml()).abs() < 1e-6);
-    assert!(answer["expected_dice"]["value"].is_number());
+    assert!(answer["expected"][0]["dice"]["value"].is_number());
 
     // A file of another format gives the same mask in a file of another format.
     let input = dir.path().join("a.mha");
@@ -415,6 +415,10 @@ fn a_packed_segmenter_says_how_it_does_elsewhere() {
     );
     let report = json(&["eval", "--data", &data, "--model", text(&out), "--json"]);
     assert_eq!(elsewhere["subsets"][0]["dice"], report["subsets"][0]["dice"]);
+    // Whoever outlines with it is told.
+    let scan = write(dir.path(), "a.nii.gz", &head(0, Modality::Flair));
+    let (answer, _) = outlined(&out, &scan, &dir.path().join("mask.nii.gz"));
+    assert_eq!(answer["expected"][1]["dice"], report["subsets"][0]["dice"]);
     let size = |model: &Path| std::fs::metadata(model.join("model.safetensors")).unwrap().len();
     assert!(size(&out) < size(&MODELS.flair));
     let said = refused(&[&export[..], &[&VolumeSource::Phantom(HEADS).to_string()]].concat());
