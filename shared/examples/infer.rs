@@ -4,21 +4,14 @@
 //! standard input asks for one run; the answer is a line of JSON with the milliseconds and some of the logits. When the
 //! input ends, a last line says so. The image is the one of `tests/peers/infer.py`.
 
-#![allow(clippy::print_stdout, reason = "the answers are what this program is for")]
-
-use std::io::{Write as _, stdin, stdout};
-use std::time::Instant;
+mod contestant;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 use shared::infer::resnet::ResNetPlan;
 use shared::infer::unet::UNetPlan;
 use shared::io::Weights;
 use shared::model::resnet::ResNetConfig;
 use shared::model::unet::UNetConfig;
-
-/// At most so many logits are told.
-const LOGITS: usize = 2048;
 
 /// A network for square images of `size` pixels.
 #[derive(Deserialize)]
@@ -65,19 +58,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     drop(weights);
     let image = image(len);
-    answer(&json!({ "ready": env!("CARGO_PKG_VERSION") }))?;
-    for line in stdin().lines() {
-        line?;
-        let start = Instant::now();
-        let logits = plan.run(&image)?;
-        let ms = start.elapsed().as_secs_f64() * 1e3;
-        let some: Vec<f32> = logits.iter().step_by(logits.len().div_ceil(LOGITS)).copied().collect();
-        answer(&json!({ "ms": ms, "logits": some }))?;
-    }
-    answer(&json!({ "end": true }))
-}
-
-fn answer(value: &Value) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{value}");
-    Ok(stdout().flush()?)
+    contestant::serve("logits", &mut plan, |plan| Ok(plan.run(&image)?))
 }

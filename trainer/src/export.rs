@@ -48,7 +48,8 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
     {
         evaluation.compression_cost = Some(after - before);
     }
-    model_dir::write(out, card, &source.weights, encoding)
+    model_dir::write_card(out, &card.to_json()?)?;
+    Ok(card)
 }
 
 /// The same for a segmenter. With data, measures on them what was packed, and notes it in the card; what the encoding
@@ -73,7 +74,8 @@ pub fn export_segmenter(model: &Path, out: &Path, encoding: Encoding, data: &[Vo
     for source in data {
         card.elsewhere.push(elsewhere(&packed, source)?);
     }
-    model_dir::write_segmenter(out, card, &source.weights, encoding)
+    model_dir::write_card(out, &card.to_json()?)?;
+    Ok(card)
 }
 
 /// How a segmenter does on data that it was not trained on.

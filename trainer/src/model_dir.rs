@@ -142,7 +142,7 @@ pub fn is_whole_only(dir: &Path) -> bool {
 /// [`Error::File`], for example on a full disk.
 pub fn write(path: &Path, mut card: ModelCard, weights: &Weights, encoding: Encoding) -> Result<ModelCard> {
     card.weights = write_weights(path, weights, encoding)?;
-    write_atomically(&path.join(CARD), card.to_json()?.as_bytes())?;
+    write_card(path, &card.to_json()?)?;
     Ok(card)
 }
 
@@ -158,8 +158,17 @@ pub fn write_segmenter(
     encoding: Encoding,
 ) -> Result<SegmenterCard> {
     card.weights = write_weights(path, weights, encoding)?;
-    write_atomically(&path.join(CARD), card.to_json()?.as_bytes())?;
+    write_card(path, &card.to_json()?)?;
     Ok(card)
+}
+
+/// Writes a card anew beside the weights that it describes.
+///
+/// # Errors
+///
+/// [`Error::File`], for example on a full disk.
+pub fn write_card(path: &Path, json: &str) -> Result<()> {
+    write_atomically(&path.join(CARD), json.as_bytes())
 }
 
 fn write_weights(path: &Path, weights: &Weights, encoding: Encoding) -> Result<WeightsFile> {

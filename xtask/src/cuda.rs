@@ -353,16 +353,6 @@ pub fn bundle() -> Result<()> {
     Ok(())
 }
 
-/// The training step beside PyTorch's, on this machine's GPU.
-///
-/// # Errors
-///
-/// Those of [`build`], or if there is no GPU, or no PyTorch for it.
-pub fn bench() -> Result<()> {
-    let program = build()?;
-    run(command("python3").arg(root().join("tests/peers/gpu.py")).arg(program).arg("bench"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

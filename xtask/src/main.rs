@@ -55,7 +55,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "kernel"] => bench::kernel::measure_all(),
         ["bench", "train"] => bench::train::measure_all(),
         ["bench", "volume"] => bench::volume::measure(),
-        ["bench", "gpu"] => cuda::bench(),
+        ["bench", "gpu"] => bench::gpu::measure_all(),
         ["bench", "web", cases @ ..] => bench::web::measure(cases),
         ["cuda"] => cuda::build().map(|_| ()),
         ["bundle", "gpu"] => cuda::bundle(),
