@@ -5,10 +5,10 @@
 
 use std::f32::consts::PI;
 
+use crate::Finding;
+use crate::io::Radiograph;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use shared::Finding;
-use shared::io::Radiograph;
 
 use super::{Side, Sign};
 
