@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::component::{CaseChoice, HeatMap, Methods, Switches, Tour, Verdict};
+use super::component::{CaseChoice, HeatMap, Methods, ReportTable, Switches, Tour, Verdict};
 use super::desk::Desk;
 use crate::address::Navigator;
 use crate::language::t;
@@ -62,6 +62,7 @@ pub fn LessonPage(
                 <HeatMap desk />
             </section>
             <Verdict />
+            <ReportTable navigator />
         </div>
     }
 }
