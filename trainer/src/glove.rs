@@ -110,7 +110,7 @@ fn update(pair: &Pair, words: &mut Side, contexts: &mut Side, dim: usize, learni
 ///
 /// If a text cannot be split.
 pub fn learn(texts: &[&str], config: &GloveConfig) -> Result<Glove> {
-    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.min_count, None)?;
+    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.min_count, None);
     let words = tokenizer.vocabulary();
     let left_out = |id: &u32| matches!(words[*id as usize].as_str(), PAD | UNKNOWN);
     let reports: Vec<Vec<u32>> = texts

@@ -49,10 +49,11 @@ fn blocks(from: usize, to: usize) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::io::radiograph::Nature;
 
     fn image(width: usize, height: usize, f: impl Fn(usize, usize) -> f32) -> Radiograph {
         let pixels = (0..width * height).map(|i| f(i % width, i / width)).collect();
-        Radiograph { width, height, pixels, source: "test".to_owned() }
+        Radiograph { width, height, pixels, source: "test".to_owned(), nature: Nature::default() }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use shared::Finding;
 use shared::io::Radiograph;
+use shared::io::radiograph::Nature;
 
 use super::{Side, Sign};
 
@@ -131,7 +132,7 @@ pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, noise: f32, r
             ((grey - 0.5) * contrast + 0.5 + exposure + noise * grain).clamp(0.0, 1.0)
         })
         .collect();
-    Radiograph { width: size, height: size, pixels, source: "generated".to_owned() }
+    Radiograph { width: size, height: size, pixels, source: "generated".to_owned(), nature: Nature::default() }
 }
 
 /// Points along each side of a cell that [`change`] looks at.
