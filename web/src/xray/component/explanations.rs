@@ -3,19 +3,7 @@
 use leptos::prelude::*;
 use shared::Finding;
 
-use crate::answer::{label, meaning};
-
-/// What this page is not.
-#[component]
-pub fn Notice() -> impl IntoView {
-    view! {
-        <aside class="notice" data-testid="notice" aria-label="Important">
-            <strong>"Not a medical device."</strong>
-            " For teaching and research only. It can miss disease and see disease that is not there. Never base a \
-             decision about a person's health on it."
-        </aside>
-    }
-}
+use crate::xray::answer::{label, meaning};
 
 /// What scores, thresholds and findings mean.
 #[component]

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::browser::{blob_url, bytes_of, describe, fetch};
-use crate::desk::Desk;
-use crate::sample::{Sample, samples};
+use crate::xray::desk::Desk;
+use crate::xray::sample::{Sample, samples};
 
 /// Three x-rays to try, each with its source and licence.
 #[component]

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use shared::io::ModelCard;
 
-use crate::answer::{self, Row};
+use super::answer::{self, Row};
+use super::protocol::{FileId, ImageInfo, Response};
 use crate::render::Grey;
-use crate::worker::protocol::{Failure, FailureKind, FileId, ImageInfo, Origin, Response};
+use crate::worker::protocol::Origin;
+use crate::worker::{Failure, FailureKind};
 
 /// What the page knows.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,6 +42,13 @@ pub enum Model {
     },
     /// There is none.
     Failed(Failure),
+}
+
+impl Model {
+    /// Whether it is there, or will not come.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Failed(_))
+    }
 }
 
 /// A file and what came of it.
@@ -139,7 +148,6 @@ impl Session {
                 }
             }
             Response::Failed { id, failure } => self.fail(id, failure.message),
-            Response::Crashed { message } => self.worker_died(Some(&message)),
         }
     }
 
@@ -245,7 +253,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::tests::card;
+    use crate::xray::answer::tests::card;
     use shared::Finding;
 
     fn ready(session: &mut Session) {

@@ -33,7 +33,7 @@ impl Sample {
 ///
 /// If the list was broken when the page was built; a test holds it.
 pub fn samples() -> serde_json::Result<Vec<Sample>> {
-    serde_json::from_str(include_str!("../../static/samples/samples.json"))
+    serde_json::from_str(include_str!("../../../static/samples/samples.json"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::component::{
-    DropZone, ErrorMessage, Explanations, FindingList, ImageView, ModelDetails, ModelProgress, Notice, Samples, Status,
+use super::component::{
+    ErrorMessage, Explanations, FindingList, ImageView, ModelDetails, ModelProgress, Samples, Status,
 };
-use crate::desk::Desk;
+use super::desk::Desk;
+use crate::component::{DropZone, Manner};
+use crate::language::t;
 
 /// An image on the left, its findings on the right; on a narrow screen one below the other.
 #[component]
@@ -14,16 +16,21 @@ pub fn XrayPage(
     desk: Desk,
 ) -> impl IntoView {
     let session = desk.session();
+    desk.start();
+    let has_image = Memo::new(move |_| session.with(|session| session.image().is_some()));
+    let give = move |(files, manner): (Vec<web_sys::File>, Manner)| desk.give(&files, manner);
     let has_answer = Memo::new(move |_| session.with(|session| !session.rows().is_empty()));
     view! {
-        <header class="masthead">
-            <h1>"CMIM"</h1>
-            <p>"Chest x-ray findings, computed in your browser"</p>
-        </header>
-        <Notice />
-        <main class="desk">
+        <div class="desk">
             <div class="desk-image">
-                <DropZone desk />
+                <DropZone
+                    title=Signal::derive(|| t!("xray.drop_title"))
+                    hint=Signal::derive(|| t!("xray.drop_hint"))
+                    // The last entry lets through DICOM files without an ending.
+                    accept=".png,.jpg,.jpeg,.dcm,*/*"
+                    compact=has_image
+                    on_files=give
+                />
                 <ImageView session />
                 <Samples desk />
             </div>
@@ -35,17 +42,11 @@ pub fn XrayPage(
                     <FindingList session />
                 </Show>
             </div>
-        </main>
+        </div>
         <section class="more" aria-label="Explanations">
             <Explanations />
             <ModelDetails session />
         </section>
-        <footer class="footer">
-            <p>
-                "CMIM trains with x-rays and reports together and reads the x-ray alone. The method: Sylvain et al., \
-                 Cross-Modal Information Maximization for Medical Imaging, arXiv 2010.10593."
-            </p>
-        </footer>
     }
 }
 

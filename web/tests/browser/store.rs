@@ -8,8 +8,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 use web::browser::blob_url;
-use web::worker::fetch::{STORE, load};
-use web::worker::protocol::{Failure, FailureKind, Origin};
+use web::worker::protocol::Origin;
+use web::worker::store::{STORE, load};
+use web::worker::{Failure, FailureKind};
 use web_sys::{Cache, Response};
 
 use crate::model::{Model, model, model_without_head};
@@ -41,7 +42,7 @@ async fn a_model_comes_with_progress_in_bytes() {
     let model = model();
     let total = model.weights.len() as u64;
     let steps = RefCell::new(Vec::new());
-    let (classifier, origin) =
+    let (classifier, origin): (XrayClassifier, _) =
         load(&publish(model), |received, total| steps.borrow_mut().push((received, total))).await.expect("loads");
     assert_eq!(classifier.card().name, "small");
     assert_eq!(origin, Origin::FetchedOnly, "the store takes no blobs");

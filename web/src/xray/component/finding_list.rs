@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::answer::{Call, Row, auroc_words, label, meaning, score_words};
-use crate::session::Session;
+use crate::xray::answer::{Call, Row, auroc_words, label, meaning, score_words};
+use crate::xray::session::Session;
 
 /// The findings of the newest file, highest score first.
 #[component]

@@ -6,8 +6,9 @@
 
 use js_sys::{Reflect, Uint8Array};
 use shared::Error;
-use shared::infer::XrayClassifier;
-use shared::io::ModelCard;
+use shared::infer::{VolumeSegmenter, XrayClassifier};
+use shared::io::card::WeightsFile;
+use shared::io::{ModelCard, SegmenterCard};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -16,10 +17,48 @@ use web_sys::{
 };
 
 use crate::browser::describe;
-use crate::worker::protocol::{Failure, FailureKind, Origin};
+use crate::worker::protocol::Origin;
+use crate::worker::{Failure, FailureKind};
 
 /// Name of the store; a new layout takes a new name.
 pub const STORE: &str = "cmim-models-1";
+
+/// A model that lies on the server as a card and a file of weights beside it.
+pub trait Stored: Sized {
+    /// What the card says of its weights.
+    ///
+    /// # Errors
+    ///
+    /// Those of the card.
+    fn weights_file(card_file: &str, card_json: &[u8]) -> Result<WeightsFile, Error>;
+
+    /// The model of both.
+    ///
+    /// # Errors
+    ///
+    /// A card, or weights, that are damaged or do not belong together.
+    fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self, Error>;
+}
+
+impl Stored for XrayClassifier {
+    fn weights_file(card_file: &str, card_json: &[u8]) -> Result<WeightsFile, Error> {
+        Ok(ModelCard::from_json(card_file, card_json)?.weights)
+    }
+
+    fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes(card_file, card_json, weights)
+    }
+}
+
+impl Stored for VolumeSegmenter {
+    fn weights_file(card_file: &str, card_json: &[u8]) -> Result<WeightsFile, Error> {
+        Ok(SegmenterCard::from_json(card_file, card_json)?.weights)
+    }
+
+    fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes(card_file, card_json, weights)
+    }
+}
 
 /// Fetches card and weights and makes a model of them.
 ///
@@ -28,29 +67,29 @@ pub const STORE: &str = "cmim-models-1";
 /// # Errors
 ///
 /// [`Failure`] in words: no network, or a card and weights that do not belong together or not to this version.
-pub async fn load(card_url: &str, progress: impl Fn(u64, u64)) -> Result<(XrayClassifier, Origin), Failure> {
+pub async fn load<M: Stored>(card_url: &str, progress: impl Fn(u64, u64)) -> Result<(M, Origin), Failure> {
     let store = open_store().await;
     let card_json = fetch_card(card_url, store.as_ref()).await?;
     let card_file = file_name(card_url);
-    let card = ModelCard::from_json(card_file, &card_json).map_err(|error| misfit(&error))?;
-    let weights_url = Url::new_with_base(&card.weights.file, card_url)
+    let file = M::weights_file(card_file, &card_json).map_err(|error| misfit(&error))?;
+    let weights_url = Url::new_with_base(&file.file, card_url)
         .map_err(|_not_an_address| {
-            Failure::new(FailureKind::Model, &format!("{card_file}: `{}` is not a file name", card.weights.file))
+            Failure::new(FailureKind::Model, &format!("{card_file}: `{}` is not a file name", file.file))
         })?
         .href();
     // The hash in the key: weights of another version are never taken for these.
-    let key = format!("{weights_url}?sha256={}", card.weights.sha256);
+    let key = format!("{weights_url}?sha256={}", file.sha256);
 
     if let Some(bytes) = read_store(store.as_ref(), &key).await {
-        match XrayClassifier::from_bytes(card_file, &card_json, &bytes) {
+        match M::from_bytes(card_file, &card_json, &bytes) {
             Ok(model) => return Ok((model, Origin::Kept)),
             // The stored copy is damaged: fetch it again.
             Err(Error::WeightsHash { .. }) => {}
             Err(error) => return Err(misfit(&error)),
         }
     }
-    let bytes = fetch_weights(&weights_url, &card, progress).await?;
-    let model = XrayClassifier::from_bytes(card_file, &card_json, &bytes).map_err(|error| misfit(&error))?;
+    let bytes = fetch_weights(&weights_url, &file, progress).await?;
+    let model = M::from_bytes(card_file, &card_json, &bytes).map_err(|error| misfit(&error))?;
     let origin = match keep(store.as_ref(), card_url, &card_json, &key, &bytes).await {
         Ok(()) => Origin::FetchedAndKept,
         // No store or no room in it: the model works all the same, and the page says that it was not kept.
@@ -78,8 +117,8 @@ async fn fetch_card(url: &str, store: Option<&Cache>) -> Result<Vec<u8>, Failure
     read_store(store, url).await.ok_or(failure)
 }
 
-async fn fetch_weights(url: &str, card: &ModelCard, progress: impl Fn(u64, u64)) -> Result<Vec<u8>, Failure> {
-    let total = card.weights.bytes;
+async fn fetch_weights(url: &str, file: &WeightsFile, progress: impl Fn(u64, u64)) -> Result<Vec<u8>, Failure> {
+    let total = file.bytes;
     let broken_off = |error: JsValue| unreachable_file(url, &describe(&error));
     let response = fetch(url, RequestCache::Default).await?;
     let Some(body) = response.body() else {

@@ -5,9 +5,9 @@ use shared::io::ModelCard;
 use shared::io::card::{Evaluation, Training};
 use shared::metric::Interval;
 
-use crate::answer::{label, megabytes};
-use crate::session::Session;
 use crate::worker::protocol::Origin;
+use crate::xray::answer::{label, megabytes};
+use crate::xray::session::Session;
 
 /// What the model is, how it was made and measured.
 #[component]
@@ -43,6 +43,7 @@ fn details(card: &ModelCard, origin: Origin) -> impl IntoView + use<> {
             Origin::Kept => "taken from this browser's own store",
             Origin::FetchedAndKept => "fetched now, and kept in this browser for the next visit",
             Origin::FetchedOnly => "fetched now; this browser refused to keep them for the next visit",
+            Origin::Given => "from the files you gave",
         }
     );
     view! {

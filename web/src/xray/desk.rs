@@ -8,10 +8,16 @@ use leptos::task::spawn_local;
 use wasm_bindgen::JsValue;
 use web_sys::{File, Url};
 
+use super::protocol::{FileId, Request};
+use super::session::{Model, Session};
 use crate::browser;
-use crate::session::{Model, Session};
-use crate::worker::client::{Client, Event, Program};
-use crate::worker::protocol::{Failure, FailureKind, FileId, Request};
+use crate::component::Manner;
+use crate::requests;
+use crate::worker::client::{self, Event, Program};
+use crate::worker::protocol::{self, Response};
+use crate::worker::{Failure, FailureKind};
+
+type Client = client::Client<protocol::Request, Response>;
 
 /// Address of the model's card, relative to the page.
 const CARD: &str = "models/xray/model.json";
@@ -42,11 +48,14 @@ impl Desk {
         self.session.read_only()
     }
 
-    /// Starts the worker and has it fetch the model.
+    /// Starts the worker, if it does not run yet, and has it fetch the model.
     pub fn start(self) {
+        if self.client().is_some() {
+            return;
+        }
         self.session.update(|session| session.model = Model::Starting);
         spawn_local(async move {
-            let program = Program::fetch().await;
+            let program = Program::fetch("worker").await;
             match program.and_then(|program| Client::start(program, move |event| self.hear(event))) {
                 Ok(client) => self.begin_work(client),
                 Err(message) => self.model_failed(FailureKind::Network, &message),
@@ -67,8 +76,9 @@ impl Desk {
     /// Takes the files of a drop, a choice or a paste; `manner` names what was done with them.
     ///
     /// The first is read, and the page says so when there are more.
-    pub fn give(self, files: &[File], manner: &'static str) {
+    pub fn give(self, files: &[File], manner: Manner) {
         let Some(file) = files.first().cloned() else {
+            let manner = manner.participle();
             let id = self.begin(manner, None);
             return self.fail(id, format!("What was {manner} holds no file. Save the image, then give its file."));
         };
@@ -109,7 +119,7 @@ impl Desk {
         }
         match self.client() {
             Some(client) => {
-                if let Err(message) = client.send(&Request::Read { id, file }, Some(bytes)) {
+                if let Err(message) = client.send(&protocol::Request::Xray(Request::Read { id, file }), &[bytes]) {
                     self.fail(id, message);
                 }
             }
@@ -138,15 +148,21 @@ impl Desk {
 
     fn load(self) {
         let Some(client) = self.client() else { return };
-        let sent = card_url().and_then(|card_url| client.send(&Request::Load { card_url }, None));
+        let sent =
+            card_url().and_then(|card_url| client.send(&protocol::Request::Xray(Request::Load { card_url }), &[]));
         if let Err(message) = sent {
             self.model_failed(FailureKind::Model, &message);
         }
     }
 
-    fn hear(self, event: Event) {
+    fn hear(self, event: Event<Response>) {
         match event {
-            Event::Response(response, pixels) => self.session.update(|session| session.receive(response, pixels)),
+            Event::Response(Response::Xray(response), bytes) => {
+                self.session.update(|session| session.receive(response, bytes.into_iter().next()));
+                if self.session.with_untracked(|session| session.model.is_settled()) {
+                    requests::set_loaded();
+                }
+            }
             Event::Died { defect } => {
                 self.session.update(|session| session.worker_died(defect.as_deref()));
                 if self.session.with_untracked(|session| session.model == Model::Starting) {

@@ -6,7 +6,7 @@ use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use crate::render::Grey;
-use crate::session::Session;
+use crate::xray::session::Session;
 
 /// The image of the newest file, with its name, size and kind.
 #[component]

@@ -3,8 +3,9 @@
 use shared::infer::XrayClassifier;
 use shared::io::{Radiograph, read_radiograph};
 
+use super::protocol::{FileId, ImageInfo, Response};
 use crate::render::Grey;
-use crate::worker::protocol::{Failure, FailureKind, FileId, ImageInfo, Response};
+use crate::worker::{Failure, FailureKind};
 
 /// Longest side of the copy for the screen, in pixels.
 pub const PREVIEW_SIDE: usize = 1024;

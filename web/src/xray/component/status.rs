@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::answer::megabytes;
-use crate::desk::Desk;
-use crate::session::{Model, Session};
+use crate::xray::answer::megabytes;
+use crate::xray::desk::Desk;
+use crate::xray::session::{Model, Session};
 
 /// The state in a sentence, said by a screen reader when it changes.
 #[component]
