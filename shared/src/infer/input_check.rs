@@ -105,7 +105,8 @@ pub struct InputCheck {
 }
 
 /// An image in the form in which it is looked at.
-struct Looked {
+#[derive(Debug, Clone)]
+pub struct Looked {
     /// `[SIDE, SIDE]`, zero mean, unit variance.
     pixels: Vec<f32>,
     /// `[SHADES]`, rising.
@@ -114,10 +115,9 @@ struct Looked {
 }
 
 impl InputCheck {
-    /// Fits to training images and sets the limits by validation images, all of them squares of `size` x `size` pixels
-    /// in `0..=1`. Without a validation image nothing but a blank image is refused.
-    pub fn fit(training: &[Vec<f32>], validation: &[Vec<f32>], size: usize) -> Self {
-        let training: Vec<Looked> = training.iter().map(|square| look(square, size)).collect();
+    /// Fits to training images and sets the limits by validation images. Without a validation image nothing but a blank
+    /// image is refused.
+    pub fn fit(training: Vec<Looked>, validation: &[Looked]) -> Self {
         let (pixels, shades): (Vec<_>, Vec<_>) = training.into_iter().map(|image| (image.pixels, image.shades)).unzip();
         let limits = Measures { residual: f32::MAX, distance: f32::MAX, shades: f32::MAX, detail: 0.0 };
         // No more components than a quarter of the images: the rest would be noise, and expressed exactly.
@@ -126,7 +126,7 @@ impl InputCheck {
             shades: Subspace::fit(&shades, SHADES, SHADES),
             limits,
         };
-        let measured: Vec<Measures> = validation.iter().map(|square| check.measure(square, size)).collect();
+        let measured: Vec<Measures> = validation.iter().map(|image| check.measure(image)).collect();
         let limit = |value: fn(&Measures) -> f32| {
             let mut values: Vec<f32> = measured.iter().map(value).collect();
             values.sort_by(f32::total_cmp);
@@ -142,16 +142,14 @@ impl InputCheck {
         check
     }
 
-    /// What a square of `size` x `size` pixels comes to.
-    pub fn measure(&self, square: &[f32], size: usize) -> Measures {
-        let Looked { pixels, shades, detail } = look(square, size);
-        let (residual, distance) = self.pixels.place(&pixels, 0.0);
-        Measures { residual, distance, shades: self.shades.place(&shades, SHADE_FLOOR).1, detail }
+    fn measure(&self, image: &Looked) -> Measures {
+        let (residual, distance) = self.pixels.place(&image.pixels, 0.0);
+        Measures { residual, distance, shades: self.shades.place(&image.shades, SHADE_FLOOR).1, detail: image.detail }
     }
 
-    /// Checks a square of `size` x `size` pixels and what its file says.
-    pub fn check(&self, square: &[f32], size: usize, nature: &Nature) -> Checked {
-        let measures = self.measure(square, size);
+    /// Checks an image and what its file says.
+    pub fn check(&self, image: &Looked, nature: &Nature) -> Checked {
+        let measures = self.measure(image);
         let mut reasons: Vec<Reason> = Vec::new();
         reasons.extend(nature.is_coloured.then_some(Reason::Colours));
         reasons.extend(nature.modality.clone().filter(|name| !may_be_radiograph(name)).map(Reason::Modality));
@@ -216,28 +214,31 @@ fn is_lateral(view: &str) -> bool {
     matches!(view.as_str(), "LL" | "RL" | "LAT") || view.contains("LATERAL")
 }
 
-fn look(square: &[f32], size: usize) -> Looked {
-    let image = Radiograph {
-        width: size,
-        height: size,
-        pixels: square.to_vec(),
-        source: String::new(),
-        nature: Nature::default(),
-    };
-    let reduce = Preprocessing { size: SIDE, channels: 1, normalization: Normalization::PerImage };
-    let pixels = reduce.apply(&image);
-    let mut sorted = pixels.clone();
-    sorted.sort_by(f32::total_cmp);
-    let shades = (0..SHADES).map(|i| sorted[(2 * i + 1) * sorted.len() / (2 * SHADES)]).collect();
-    let mut detail = 0.0;
-    for y in 1..SIDE - 1 {
-        for x in 1..SIDE - 1 {
-            let at = y * SIDE + x;
-            let around = pixels[at - 1] + pixels[at + 1] + pixels[at - SIDE] + pixels[at + SIDE];
-            detail += (pixels[at] - around / 4.0).powi(2);
+impl Looked {
+    /// Looks at a square of `size` x `size` pixels in `0..=1`.
+    pub fn new(square: &[f32], size: usize) -> Self {
+        let image = Radiograph {
+            width: size,
+            height: size,
+            pixels: square.to_vec(),
+            source: String::new(),
+            nature: Nature::default(),
+        };
+        let reduce = Preprocessing { size: SIDE, channels: 1, normalization: Normalization::PerImage };
+        let pixels = reduce.apply(&image);
+        let mut sorted = pixels.clone();
+        sorted.sort_by(f32::total_cmp);
+        let shades = (0..SHADES).map(|i| sorted[(2 * i + 1) * sorted.len() / (2 * SHADES)]).collect();
+        let mut detail = 0.0;
+        for y in 1..SIDE - 1 {
+            for x in 1..SIDE - 1 {
+                let at = y * SIDE + x;
+                let around = pixels[at - 1] + pixels[at + 1] + pixels[at - SIDE] + pixels[at + SIDE];
+                detail += (pixels[at] - around / 4.0).powi(2);
+            }
         }
+        Self { pixels, shades, detail: detail / ((SIDE - 2) * (SIDE - 2)) as f32 }
     }
-    Looked { pixels, shades, detail: detail / ((SIDE - 2) * (SIDE - 2)) as f32 }
 }
 
 #[cfg(test)]
@@ -262,12 +263,16 @@ mod tests {
             .collect()
     }
 
+    fn looked(square: &Vec<f32>) -> Looked {
+        Looked::new(square, SIZE)
+    }
+
     fn discs(seeds: std::ops::Range<u64>) -> Vec<Vec<f32>> {
         seeds.map(disc).collect()
     }
 
     fn fitted() -> InputCheck {
-        InputCheck::fit(&discs(1..200), &discs(200..300), SIZE)
+        InputCheck::fit(discs(1..200).iter().map(looked).collect(), &discs(200..300).iter().map(looked).collect::<Vec<_>>())
     }
 
     #[test]
@@ -275,7 +280,7 @@ mod tests {
         let check = fitted();
         let flagged = |images: Vec<Vec<f32>>| {
             let n = images.len();
-            let refused = images.iter().filter(|square| !check.check(square, SIZE, &Nature::default()).passes());
+            let refused = images.iter().filter(|square| !check.check(&looked(square), &Nature::default()).passes());
             (refused.count(), n)
         };
         let (refused, n) = flagged(discs(300..400));
@@ -294,17 +299,17 @@ mod tests {
     fn what_the_file_says_counts() {
         let check = fitted();
         let square = disc(350);
-        assert!(check.check(&square, SIZE, &Nature::default()).passes());
+        assert!(check.check(&looked(&square), &Nature::default()).passes());
         let nature = Nature {
             is_coloured: true,
             modality: Some("CT".to_owned()),
             view: Some("LATERAL".to_owned()),
         };
-        let reasons = check.check(&square, SIZE, &nature).reasons;
+        let reasons = check.check(&looked(&square), &nature).reasons;
         let expected = [Reason::Colours, Reason::Modality("CT".to_owned()), Reason::View("LATERAL".to_owned())];
         assert_eq!(reasons, expected);
         let x_ray = Nature { is_coloured: false, modality: Some("DX".to_owned()), view: Some("PA".to_owned()) };
-        assert!(check.check(&square, SIZE, &x_ray).passes());
+        assert!(check.check(&looked(&square), &x_ray).passes());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::finding::Finding;
-use crate::infer::input_check::{Checked, InputCheck};
+use crate::infer::input_check::{Checked, InputCheck, Looked};
 use crate::infer::report::{Agreement, ReadReport, ReportPlan};
 use crate::infer::resnet::ResNetPlan;
 use crate::infer::tensors::tensor;
@@ -118,7 +118,7 @@ impl XrayClassifier {
     pub fn examine(&mut self, image: &Radiograph) -> Result<Examined> {
         let preprocessing = self.card.preprocessing;
         let square = preprocessing.square(image);
-        let checked = self.check.as_ref().map(|check| check.check(&square, preprocessing.size, &image.nature));
+        let checked = self.check.as_ref().map(|check| check.check(&Looked::new(&square, preprocessing.size), &image.nature));
         let scores = sigmoids(self.plan.run(&preprocessing.normalize(&square))?);
         let features = FeatureMap { side: self.plan.map_side(), values: self.plan.features().to_vec() };
         Ok(Examined { scores, features, checked })

@@ -185,10 +185,14 @@ impl ReportCard {
 pub struct ReportEvaluation {
     /// Images, reports and how they were paired, in words.
     pub data: String,
-    /// Images of the test split.
+    /// Images of the test split that have a report.
     pub n: usize,
-    /// Mean AUC with image and report over the findings of [`Evaluation::macro_findings`].
+    /// The findings that enter the macro averages: those with at least 20 of these images.
+    pub macro_findings: Vec<Finding>,
+    /// Mean AUC with image and report.
     pub macro_auroc: Option<Interval>,
+    /// Mean AUC of the same images alone.
+    pub image_alone: Option<Interval>,
     /// How well the critic's mean score tells the report of an image from one that does not belong to it.
     pub critic: Option<CriticEvaluation>,
 }
