@@ -50,7 +50,8 @@ impl ReportPath {
             findings: Vec::new(),
             evaluation: None,
         };
-        let tensors = whole.iter().filter(|(name, _)| needed(name)).map(|(name, tensor)| (name.clone(), tensor.clone()));
+        let tensors =
+            whole.iter().filter(|(name, _)| needed(name)).map(|(name, tensor)| (name.clone(), tensor.clone()));
         Some(Self { card, tensors: tensors.collect(), sources: config.data.reports.clone() })
     }
 

@@ -12,7 +12,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::prep::report::{PAD, ReportTokenizer, UNKNOWN};
 
-
 /// What is learned and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GloveConfig {
@@ -108,10 +107,8 @@ pub fn learn(texts: &[&str], config: &GloveConfig) -> Glove {
     let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.min_count, None);
     let words = tokenizer.vocabulary();
     let left_out = |id: &u32| matches!(words[*id as usize].as_str(), PAD | UNKNOWN);
-    let reports: Vec<Vec<u32>> = texts
-        .iter()
-        .map(|text| tokenizer.encode(text).into_iter().filter(|id| !left_out(id)).collect())
-        .collect();
+    let reports: Vec<Vec<u32>> =
+        texts.iter().map(|text| tokenizer.encode(text).into_iter().filter(|id| !left_out(id)).collect()).collect();
     let mut pairs: Vec<Pair> = cooccurrences(&reports, config.window)
         .into_iter()
         .map(|((word, context), count)| Pair {
@@ -163,10 +160,11 @@ impl Glove {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::PhantomSource;
     use shared::prep::word_vectors::WordVectors;
 
     use super::*;
-    use crate::data::{PhantomSource, phantom};
+    use crate::data::phantom;
 
     #[test]
     fn near_words_count_by_their_distance_and_symmetrically() {
@@ -200,7 +198,7 @@ mod tests {
 
     #[test]
     fn words_in_the_same_places_come_near_each_other() {
-        let texts: Vec<String> = (0..600).map(|i| phantom::xray::report(&PhantomSource::PLAIN, i).text).collect();
+        let texts: Vec<String> = (0..600).map(|i| phantom::report(&PhantomSource::PLAIN, i).text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let config = GloveConfig { dim: 20, epochs: 25, x_max: 20.0, ..GloveConfig::default() };
         let glove = learn(&texts, &config);

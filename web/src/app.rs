@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::address::{Navigator, View};
+use crate::help::HelpPage;
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
 use crate::{language, offline, requests};
@@ -31,7 +32,8 @@ pub fn App() -> impl IntoView {
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Mri | View::Lesson | View::Help => ().into_any(),
+                View::Mri | View::Lesson => ().into_any(),
+                View::Help => view! { <HelpPage /> }.into_any(),
             }}
         </main>
         <Foot />

@@ -24,7 +24,8 @@ impl CriticPlan {
     /// [`crate::Error::MissingTensor`] or [`crate::Error::WrongTensor`] if the weights are not this critic's.
     pub(super) fn new(simd: Simd, [c_a, c_b]: [usize; 2], config: CriticConfig, weights: &Weights) -> Result<Self> {
         let n = config.hidden;
-        let linear = |name: &str, n_in, n_out| Dense::linear(simd, weights, &format!("critic_ll.{name}"), [n_in, n_out]);
+        let linear =
+            |name: &str, n_in, n_out| Dense::linear(simd, weights, &format!("critic_ll.{name}"), [n_in, n_out]);
         Ok(match config.kind {
             CriticKind::ConcatAndConvolve => Self::ConcatAndConvolve {
                 a: linear("a", c_a, n)?,
@@ -53,7 +54,8 @@ impl CriticPlan {
                 let n = hidden.n_out();
                 let a = project_a.run(a, a.len() / l_a, l_a, Activation::Identity); // [L_a, hidden]
                 let b = project_b.run(b, b.len() / l_b, l_b, Activation::Identity); // [L_b, hidden]
-                let pair = |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| (a + b).max(0.0)).collect() };
+                let pair =
+                    |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| (a + b).max(0.0)).collect() };
                 let pairs: Vec<f32> =
                     a.chunks_exact(n).flat_map(|a| b.chunks_exact(n).flat_map(move |b| pair(a, b))).collect();
                 let inner = hidden.run(&pairs, n, l_a * l_b, Activation::Relu); // [L_a · L_b, hidden]

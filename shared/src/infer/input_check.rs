@@ -272,7 +272,10 @@ mod tests {
     }
 
     fn fitted() -> InputCheck {
-        InputCheck::fit(discs(1..200).iter().map(looked).collect(), &discs(200..300).iter().map(looked).collect::<Vec<_>>())
+        InputCheck::fit(
+            discs(1..200).iter().map(looked).collect(),
+            &discs(200..300).iter().map(looked).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -300,11 +303,7 @@ mod tests {
         let check = fitted();
         let square = disc(350);
         assert!(check.check(&looked(&square), &Nature::default()).passes());
-        let nature = Nature {
-            is_coloured: true,
-            modality: Some("CT".to_owned()),
-            view: Some("LATERAL".to_owned()),
-        };
+        let nature = Nature { is_coloured: true, modality: Some("CT".to_owned()), view: Some("LATERAL".to_owned()) };
         let reasons = check.check(&looked(&square), &nature).reasons;
         let expected = [Reason::Colours, Reason::Modality("CT".to_owned()), Reason::View("LATERAL".to_owned())];
         assert_eq!(reasons, expected);

@@ -150,11 +150,18 @@ mod tests {
     #[test]
     fn the_directions_of_a_known_cloud_are_found() {
         // Spread 9, 4 and 1 along three orthogonal directions in six dimensions, around a mean of 2.
-        let directions = [[1.0, 1.0, 0.0, 0.0, 0.0, 0.0], [1.0, -1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]];
+        let directions =
+            [[1.0, 1.0, 0.0, 0.0, 0.0, 0.0], [1.0, -1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]];
         let amounts = uniform(5, 3 * 500);
         let vectors: Vec<Vec<f32>> = amounts
             .chunks_exact(3)
-            .map(|a| (0..6).map(|i| 2.0 + 9.0 * a[0] * directions[0][i] + 4.0 * a[1] * directions[1][i] + a[2] * directions[2][i]).collect())
+            .map(|a| {
+                (0..6)
+                    .map(|i| {
+                        2.0 + 9.0 * a[0] * directions[0][i] + 4.0 * a[1] * directions[1][i] + a[2] * directions[2][i]
+                    })
+                    .collect()
+            })
             .collect();
         let subspace = Subspace::fit(&vectors, 6, 5);
         assert_eq!(subspace.n_components(), 3, "{subspace:?}");

@@ -91,7 +91,8 @@ impl XrayClassifier {
         let plan = ResNetPlan::with_simd(simd, &card.architecture, card.preprocessing.size, Finding::COUNT, weights)?;
         let head = tensor(weights, "fc.weight", &[Finding::COUNT, channels])?.to_vec();
         let report = card.report.as_ref().map(|report| ReportPlan::new(simd, report, channels, weights)).transpose()?;
-        let check = card.input_check.as_ref().map(|check| InputCheck::from_weights(&check.config, weights)).transpose()?;
+        let check =
+            card.input_check.as_ref().map(|check| InputCheck::from_weights(&check.config, weights)).transpose()?;
         Ok(Self { card, plan, head, report, check })
     }
 
@@ -118,7 +119,8 @@ impl XrayClassifier {
     pub fn examine(&mut self, image: &Radiograph) -> Result<Examined> {
         let preprocessing = self.card.preprocessing;
         let square = preprocessing.square(image);
-        let checked = self.check.as_ref().map(|check| check.check(&Looked::new(&square, preprocessing.size), &image.nature));
+        let checked =
+            self.check.as_ref().map(|check| check.check(&Looked::new(&square, preprocessing.size), &image.nature));
         let scores = sigmoids(self.plan.run(&preprocessing.normalize(&square))?);
         let features = FeatureMap { side: self.plan.map_side(), values: self.plan.features().to_vec() };
         Ok(Examined { scores, features, checked })

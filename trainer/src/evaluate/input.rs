@@ -8,12 +8,12 @@ use shared::infer::input_check::{InputCheck, Looked};
 use shared::io::Volume;
 use shared::io::card::{InputCheckCard, Refused};
 use shared::io::radiograph::{Nature, Radiograph};
-use shared::prep::image::Preprocessing;
+use shared::phantom::{BrainSource, brain};
+use shared::prep::image::{Normalization, Preprocessing};
 
 use super::Material;
-use crate::data::phantom::brain;
 use crate::data::volumes::list;
-use crate::data::{BrainSource, ImageSource, VolumeSource, union};
+use crate::data::{ImageSource, Study, VolumeSource, union};
 use crate::error::Result;
 
 /// What a check is measured on beside the data of the training.
@@ -63,7 +63,12 @@ pub fn input_check(material: &Material<'_>, beside: &[Beside]) -> Result<(InputC
     Ok((check, card))
 }
 
-fn refused(check: &InputCheck, what: &str, is_expected: bool, images: impl Iterator<Item = Result<Looked>>) -> Result<Refused> {
+fn refused(
+    check: &InputCheck,
+    what: &str,
+    is_expected: bool,
+    images: impl Iterator<Item = Result<Looked>>,
+) -> Result<Refused> {
     let mut refused = Refused { what: what.to_owned(), is_expected, n: 0, refused: 0 };
     for image in images {
         refused.n += 1;
@@ -103,12 +108,16 @@ fn generated(check: &InputCheck) -> Vec<Refused> {
     let mut picture = |kind: &str| -> Vec<f32> {
         let angle = rng.random_range(0.0..std::f32::consts::TAU);
         let waves: Vec<[f32; 4]> = (0..12)
-            .map(|_| [rng.random_range(-4.0..4.0), rng.random_range(-4.0..4.0), rng.random_range(0.0..6.3), rng.random()])
+            .map(|_| {
+                [rng.random_range(-4.0..4.0), rng.random_range(-4.0..4.0), rng.random_range(0.0..6.3), rng.random()]
+            })
             .collect();
         (0..SIDE * SIDE)
             .map(|i| {
                 let (x, y) = ((i % SIDE) as f32 / SIDE as f32, (i / SIDE) as f32 / SIDE as f32);
-                let wave = |[fx, fy, phase, strength]: &[f32; 4]| strength * (std::f32::consts::TAU * (fx * x + fy * y) + phase).cos();
+                let wave = |[fx, fy, phase, strength]: &[f32; 4]| {
+                    strength * (std::f32::consts::TAU * (fx * x + fy * y) + phase).cos()
+                };
                 match kind {
                     "noise" => rng.random(),
                     "gradients" => 0.5 + 0.35 * (angle.cos() * (x - 0.5) + angle.sin() * (y - 0.5)),
@@ -123,15 +132,16 @@ fn generated(check: &InputCheck) -> Vec<Refused> {
         all.extend(refused(check, what, false, pictures.into_iter().map(Ok)));
     }
     let source = BrainSource { n: GENERATED / 4, size: 64, slices: 2, ..BrainSource::default() };
-    let slices = (0..source.n).flat_map(|index| brain::patient(&source, index).sequences).map(|volume| Ok(slice(&volume, 0)));
+    let slices =
+        (0..source.n).flat_map(|index| brain::patient(&source, index).sequences).map(|volume| Ok(slice(&volume, 0)));
     all.extend(refused(check, "axial slices of generated heads, MRI", false, slices));
     all
 }
 
 fn images(check: &InputCheck, source: &ImageSource, size: usize) -> Result<Refused> {
     let studies = union(std::slice::from_ref(source))?.studies;
-    let prep = Preprocessing { size, channels: 1, normalization: shared::prep::image::Normalization::PerImage };
-    let look = |study: &crate::data::Study| Ok(Looked::new(&prep.square(&study.radiograph(size)?), size));
+    let prep = Preprocessing { size, channels: 1, normalization: Normalization::PerImage };
+    let look = |study: &Study| Ok(Looked::new(&prep.square(&study.radiograph(size)?), size));
     let what = format!("frontal chest x-rays of other origin: {}", source.what());
     refused(check, &what, true, studies.iter().map(look))
 }
@@ -163,6 +173,6 @@ fn slice(volume: &Volume, z: usize) -> Looked {
         source: "slice".to_owned(),
         nature: Nature::default(),
     };
-    let prep = Preprocessing { size: 64, channels: 1, normalization: shared::prep::image::Normalization::PerImage };
+    let prep = Preprocessing { size: 64, channels: 1, normalization: Normalization::PerImage };
     Looked::new(&prep.square(&image), 64)
 }

@@ -2,9 +2,9 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use shared::FindingSet;
 use shared::finding::Finding;
 use shared::infer::{ReadReport, XrayClassifier};
-use shared::FindingSet;
 use shared::io::card::{CriticEvaluation, FindingCard, ReportCard, ReportEvaluation};
 use shared::io::radiograph::{Nature, Radiograph};
 
@@ -104,7 +104,11 @@ fn answers<'a>(
         let any = |rng: &mut ChaCha8Rng| -> Option<(FindingSet, &str)> {
             let n = reports.len() + own.len();
             let at = (n > 0).then(|| rng.random_range(0..n))?;
-            Some(reports.get(at).map_or_else(|| own[at - reports.len()], |report| (report.findings, report.text.as_str())))
+            Some(
+                reports
+                    .get(at)
+                    .map_or_else(|| own[at - reports.len()], |report| (report.findings, report.text.as_str())),
+            )
         };
         let other = (0..DRAWS).find_map(|_| any(&mut rng).filter(|(of, _)| *of != findings).map(|(_, text)| text));
         let image = Radiograph {

@@ -6,21 +6,15 @@
 mod draw;
 mod report;
 
+use crate::io::Radiograph;
+use crate::{Finding, FindingSet};
 use rand::Rng;
 use rand::seq::index::sample;
-use shared::io::Radiograph;
-use shared::{Finding, FindingSet};
 
-use super::stream;
-use crate::data::report::Report;
-use crate::data::source::{self, PhantomSource};
-use crate::data::{Origin, Study};
+use super::{PhantomSource, stream};
 
-/// Number of the first generated patient; real patients have smaller numbers.
-pub const FIRST_PATIENT: u32 = 1 << 31;
-
-/// Images of each patient; they share the anatomy, not the findings.
-const IMAGES_PER_PATIENT: usize = 2;
+/// Images of each patient, one after the other; they share the anatomy, not the findings.
+pub const IMAGES_PER_PATIENT: usize = 2;
 
 /// A generated examination.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,25 +58,15 @@ pub fn examination(source: &PhantomSource, index: usize, size: usize) -> Phantom
     }
 }
 
-/// Examination `index` as a study of source number `number`, with its report, without drawing it.
-pub fn study(source: &PhantomSource, index: usize, number: usize) -> Study {
-    let signs = signs(source, index);
+/// What the report of examination `index` says, without drawing it.
+pub fn report(source: &PhantomSource, index: usize) -> String {
     let mut rng = stream(source.seed, REPORT_STREAMS + index as u64);
-    Study {
-        image: name(source.seed, index),
-        origin: Origin::Phantom { source: *source, index },
-        patient: patient(source.seed, index),
-        findings: Some(labels(source, index, shown(&signs))),
-        report: Some(report::write(&signs, source, &mut rng)),
-        source: number,
-    }
+    report::write(&signs(source, index), source, &mut rng)
 }
 
-/// The report of examination `index` with its labels, without drawing it.
-pub fn report(source: &PhantomSource, index: usize) -> Report {
-    let study = study(source, index, 0);
-    let findings = study.known_findings();
-    Report { id: study.image, text: study.report.unwrap_or_default(), findings, normal: findings.is_empty() }
+/// The labels of examination `index`, without drawing it: what it shows, but for the source's label noise.
+pub fn labels(source: &PhantomSource, index: usize) -> FindingSet {
+    noisy(source, index, shown(&signs(source, index)))
 }
 
 /// Where examination `index` shows each finding and how strongly: `[K, grid, grid]`, from 0 to the sign's severity at the
@@ -106,8 +90,8 @@ pub fn places(source: &PhantomSource, index: usize, grid: usize) -> Vec<f32> {
     map
 }
 
-/// The labels of a source with label noise: each examination's may have lost a finding, or gained one.
-fn labels(source: &PhantomSource, index: usize, shown: FindingSet) -> FindingSet {
+/// With label noise, each examination's labels may have lost a finding, or gained one.
+fn noisy(source: &PhantomSource, index: usize, shown: FindingSet) -> FindingSet {
     let mut rng = stream(source.seed, LABEL_STREAMS + index as u64);
     if !percent(source.label_noise, &mut rng) {
         return shown;
@@ -137,18 +121,6 @@ fn noise(source: &PhantomSource) -> f32 {
 fn anatomy(source: &PhantomSource, index: usize) -> draw::Anatomy {
     draw::Anatomy::sample(&mut stream(source.seed, PATIENT_STREAMS + (index / IMAGES_PER_PATIENT) as u64))
 }
-
-fn name(seed: u64, index: usize) -> String {
-    format!("phantom-{seed}-{index:06}")
-}
-
-/// Numbers of different seeds do not meet while the seeds' lower eleven bits differ.
-fn patient(seed: u64, index: usize) -> u32 {
-    FIRST_PATIENT + ((seed % (1 << 11)) as u32) * PATIENTS_PER_SEED + (index / IMAGES_PER_PATIENT) as u32
-}
-
-/// Patients' numbers kept for each seed.
-const PATIENTS_PER_SEED: u32 = (source::MAX_PHANTOMS / IMAGES_PER_PATIENT) as u32;
 
 /// Where the random streams of each kind begin; those of what examinations show begin at 0.
 const PATIENT_STREAMS: u64 = 1 << 32;
@@ -193,14 +165,14 @@ mod tests {
         assert_ne!(a.image, examination(&PhantomSource { seed: 2, ..SOURCE }, 5, 32).image);
         assert_eq!((a.image.width, a.image.height, a.image.pixels.len()), (32, 32, 32 * 32));
         assert!(a.image.pixels.iter().all(|p| (0.0..=1.0).contains(p)));
-        assert_eq!(study(&SOURCE, 5, 2), study(&SOURCE, 5, 2));
+        assert_eq!(report(&SOURCE, 5), report(&SOURCE, 5));
     }
 
     #[test]
     fn labels_are_what_is_shown_but_for_their_noise() {
         let differ = |label_noise| {
             let source = PhantomSource { label_noise, ..SOURCE };
-            let differs = |&i: &usize| study(&source, i, 0).findings != Some(examination(&source, i, 4).shown);
+            let differs = |&i: &usize| labels(&source, i) != examination(&source, i, 4).shown;
             (0..300).filter(differs).count()
         };
         assert_eq!(differ(0), 0);
@@ -210,21 +182,13 @@ mod tests {
 
     #[test]
     fn every_finding_occurs_and_normal_images_too() {
-        let sets: Vec<FindingSet> = (0..400).map(|index| report(&SOURCE, index).findings).collect();
+        let sets: Vec<FindingSet> = (0..400).map(|index| labels(&SOURCE, index)).collect();
         for finding in Finding::ALL {
             let n = sets.iter().filter(|set| set.contains(finding)).count();
             assert!((10..50).contains(&n), "{finding}: {n}");
         }
         let normal = sets.iter().filter(|set| set.is_empty()).count();
         assert!((90..150).contains(&normal), "{normal}");
-    }
-
-    #[test]
-    fn two_images_are_of_one_patient_and_seeds_share_none() {
-        assert_eq!(patient(0, 0), patient(0, 1));
-        assert_ne!(patient(0, 1), patient(0, 2));
-        assert_ne!(patient(0, 0), patient(1, 0));
-        assert!(patient(0, 0) >= FIRST_PATIENT && patient(2047, source::MAX_PHANTOMS - 1) > patient(2046, 0));
     }
 
     fn sign(finding: Finding, visibility: f32) -> Sign {

@@ -1,8 +1,8 @@
 //! The text of a generated examination: what is seen, what is not, and an impression, in varied words.
 
+use crate::Finding;
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use shared::Finding;
 
 use super::{PhantomSource, Side, Sign, percent};
 

@@ -5,11 +5,11 @@
 
 use std::f32::consts::PI;
 
+use crate::Finding;
+use crate::io::Radiograph;
+use crate::io::radiograph::Nature;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use shared::Finding;
-use shared::io::Radiograph;
-use shared::io::radiograph::Nature;
 
 use super::{Side, Sign};
 

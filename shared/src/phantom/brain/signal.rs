@@ -5,8 +5,8 @@
 //! of the contrast agent's relaxivity: Rohrer et al. 2005, Invest Radiol 40:715. The times of diseased tissue are choices
 //! within what is reported for gliomas.
 
+use crate::Modality;
 use rand::Rng;
-use shared::Modality;
 
 /// What a voxel may be made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

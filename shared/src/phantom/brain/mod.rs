@@ -8,16 +8,15 @@ mod anatomy;
 mod signal;
 mod texture;
 
+use crate::io::{Geometry, Volume};
+use crate::{Modality, ModalitySet};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use shared::io::{Geometry, Volume};
-use shared::{Modality, ModalitySet};
 
 use self::anatomy::Brain;
 use self::signal::{Signals, Tissue};
 use self::texture::Point;
-use super::stream;
-use crate::data::source::BrainSource;
+use super::{BrainSource, stream};
 
 /// Side of the field of view, in mm.
 const FIELD_MM: f32 = 192.0;
