@@ -101,6 +101,11 @@ impl XrayClassifier {
         &self.card
     }
 
+    /// Rows and columns of the feature map.
+    pub fn map_side(&self) -> usize {
+        self.plan.map_side()
+    }
+
     /// Runs the network on a black image, for what a first run prepares outside of it: the code that a browser compiles
     /// while it runs, the pages of memory. Changes no result.
     pub fn warm_up(&mut self) {
