@@ -3,6 +3,7 @@
 pub mod grey;
 pub mod heat;
 pub mod viewport;
+pub mod volume;
 pub mod window;
 
 pub use grey::{Grey, Grey16};
