@@ -29,6 +29,7 @@ pub mod modality;
 pub mod model;
 pub mod nn;
 pub mod prep;
+pub mod recognize;
 
 pub use error::{Error, Result};
 pub use finding::{Finding, FindingSet};

@@ -2,6 +2,7 @@
 
 pub mod fusion_unet;
 pub mod hemis;
+pub mod prepared_scan;
 mod program;
 #[cfg(test)]
 mod random;
@@ -12,6 +13,7 @@ pub mod unet;
 pub mod volume_segmenter;
 pub mod xray;
 
+pub use prepared_scan::{PreparedScan, PreparedVolume};
 pub use segmenter::SegmenterPlan;
-pub use volume_segmenter::{Flow, Outline, PreparedScan, Segmentation, VolumeSegmenter};
+pub use volume_segmenter::{Flow, Outline, Segmentation, VolumeSegmenter};
 pub use xray::XrayClassifier;
