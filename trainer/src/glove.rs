@@ -168,10 +168,11 @@ impl Glove {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::PhantomSource;
     use shared::prep::word_vectors::WordVectors;
 
     use super::*;
-    use crate::data::{PhantomSource, phantom};
+    use crate::data::phantom;
 
     #[test]
     fn near_words_count_by_their_distance_and_symmetrically() {
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn words_in_the_same_places_come_near_each_other() {
-        let texts: Vec<String> = (0..600).map(|i| phantom::xray::report(&PhantomSource::PLAIN, i).text).collect();
+        let texts: Vec<String> = (0..600).map(|i| phantom::report(&PhantomSource::PLAIN, i).text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let config = GloveConfig { dim: 20, epochs: 25, x_max: 20.0, ..GloveConfig::default() };
         let glove = learn(&texts, &config).unwrap();

@@ -1,23 +1,41 @@
-//! The page's program: puts the page on the screen and starts the worker.
+//! The page's program: puts the page on the screen.
 
 use leptos::prelude::*;
 
-use crate::desk::Desk;
-use crate::page::XrayPage;
+use crate::address::{Navigator, View};
+use crate::help::HelpPage;
+use crate::shell::{Foot, Masthead, Notice};
+use crate::xray::{self, XrayPage};
+use crate::{language, offline, requests};
 
 /// Shows the page in place of what `index.html` shows while this program is on its way.
 pub fn start() {
     console_error_panic_hook::set_once();
+    requests::watch_page();
     if let Some(body) = document().body() {
         body.set_inner_html("");
     }
     leptos::mount::mount_to_body(App);
+    offline::start();
 }
 
-/// The whole page.
+/// The whole page. What a part knows outlives its being hidden.
 #[component]
 pub fn App() -> impl IntoView {
-    let desk = Desk::new();
-    desk.start();
-    view! { <XrayPage desk /> }
+    let navigator = Navigator::start();
+    language::start(navigator.value("lang").get_untracked().as_deref());
+    let view = navigator.view();
+    let xray = xray::Desk::new();
+    view! {
+        <Masthead navigator />
+        <Notice />
+        <main>
+            {move || match view.get() {
+                View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
+                View::Mri | View::Lesson => ().into_any(),
+                View::Help => view! { <HelpPage /> }.into_any(),
+            }}
+        </main>
+        <Foot />
+    }
 }

@@ -1,20 +1,25 @@
-//! The page and its worker.
+//! The page and its workers.
 //!
-//! Two programs share this crate. `page` draws and listens; `worker` holds the model, decodes files and answers. They
-//! exchange the types of [`worker::protocol`] and nothing else, and the page's program contains no model code.
+//! Several programs share this crate. `page` draws and listens; `worker` holds the models, decodes files and answers. They
+//! exchange typed messages and nothing else, and the page's program contains no model code.
 //!
-//! In reading order: [`worker`] is the other side of the wire and the wire itself; [`session`] is everything the page
-//! knows, as a plain value; [`desk`] joins it to the worker; [`answer`] turns scores and a model card into rows of words
-//! and numbers; [`render`] makes pixels; [`browser`] wraps the few browser calls they need; [`component`] and [`page`]
-//! put these on the screen; [`app`] starts it all.
+//! Each part of the page has its folder, with what is asked and said, the worker's side, what the page knows as a plain
+//! value, and its components: [`xray`]; [`help`] has text alone. [`app`] starts them and [`shell`] frames them; [`address`] says which one is shown;
+//! [`language`] finds the words; [`requests`] counts what goes over the network and [`offline`] keeps the page for when there
+//! is none. [`worker`] is the wire, [`component`] and [`render`] are what several parts show, [`browser`] wraps the few
+//! browser calls they need.
 
-pub mod answer;
+rust_i18n::i18n!("locales");
+
+pub mod address;
 pub mod app;
 pub mod browser;
 pub mod component;
-pub mod desk;
-pub mod page;
+pub mod help;
+pub mod language;
+pub mod offline;
 pub mod render;
-pub mod sample;
-pub mod session;
+pub mod requests;
+pub mod shell;
 pub mod worker;
+pub mod xray;

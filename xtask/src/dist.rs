@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::process::{cargo, command, root, run};
 use crate::simd::Simd;
@@ -36,7 +38,36 @@ pub fn build() -> Result<()> {
 /// Those of [`build`].
 pub fn build_into(folder: &Path) -> Result<()> {
     run(command("trunk").args(["build", "--release", "--dist"]).arg(folder)).context("building the page")?;
-    build_relaxed_worker(folder).context("building the worker for relaxed-simd")
+    build_relaxed_worker(folder).context("building the worker for relaxed-simd")?;
+    list_for_service_worker(folder).context("listing the page's files for its service worker")
+}
+
+/// The line of the service worker that names the page's files.
+const FILES_LINE: &str = r#"const { version, files } = { version: "", files: [] };"#;
+
+/// Tells the service worker which files the page consists of, and their common hash: a page that changed is kept anew.
+/// Models are kept by the page itself.
+fn list_for_service_worker(folder: &Path) -> Result<()> {
+    let script = folder.join("service-worker.js");
+    let mut hash = Sha256::new();
+    let mut names = vec!["./".to_owned()];
+    for file in files_below(folder)? {
+        let name = file.strip_prefix(folder)?.to_str().context("a name that is no UTF-8")?.replace('\\', "/");
+        // Volumes are large; they are kept when they have been used.
+        if file == script || name.starts_with("models/") || name.starts_with("samples/mri/") {
+            continue;
+        }
+        hash.update(&name);
+        hash.update(fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+        names.push(name);
+    }
+    let version = format!("{:x}", hash.finalize());
+    let line = format!("const {{ version, files }} = {};", json!({ "version": version, "files": names }));
+    let text = fs::read_to_string(&script).with_context(|| format!("reading {}", script.display()))?;
+    if !text.contains(FILES_LINE) {
+        bail!("{} has no line `{FILES_LINE}`", script.display());
+    }
+    fs::write(&script, text.replacen(FILES_LINE, &line, 1)).with_context(|| format!("writing {}", script.display()))
 }
 
 /// Builds the worker a second time, as `worker-relaxed.js` and `worker-relaxed_bg.wasm` beside Trunk's `worker.js` and
@@ -78,9 +109,18 @@ pub fn check_size() -> Result<()> {
     Ok(())
 }
 
-/// The page's own files below a folder, in order: HTML, scripts, WebAssembly and style sheets. Hidden folders, in which
-/// trunk keeps the remains of a build that failed, are no part of it.
+/// The page's own files below a folder, in order: HTML, scripts, WebAssembly and style sheets.
 fn page_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files_below(folder)?;
+    files.retain(|file| {
+        file.extension().is_some_and(|ending| ["html", "js", "wasm", "css"].iter().any(|own| ending == *own))
+    });
+    Ok(files)
+}
+
+/// All files below a folder, in order. Hidden folders, in which trunk keeps the remains of a build that failed, are no
+/// part of the page.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     for entry in entries {
@@ -89,8 +129,8 @@ fn page_files(folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         }
         if path.is_dir() {
-            files.extend(page_files(&path)?);
-        } else if path.extension().is_some_and(|ending| ["html", "js", "wasm", "css"].iter().any(|e| ending == *e)) {
+            files.extend(files_below(&path)?);
+        } else {
             files.push(path);
         }
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use shared::Modality;
+use shared::phantom::{BrainSource, PhantomSource, brain, xray};
 use trainer::checkpoint::write_atomically;
 use trainer::data::describe::describe;
-use trainer::data::phantom;
-use trainer::data::{BrainSource, ImageSource, PhantomSource, VolumeSource};
+use trainer::data::{ImageSource, VolumeSource};
 
 use super::print;
 
@@ -73,7 +73,7 @@ fn brain_sheet(source: &BrainSource, path: &std::path::Path) -> anyhow::Result<(
     let (width, height) = (columns * (side + GAP) + GAP, HEADS * (side + GAP) + GAP);
     let mut page = image::GrayImage::from_pixel(width as u32, height as u32, image::Luma([255]));
     for index in 0..HEADS.min(source.n) {
-        let head = phantom::brain::patient(source, index);
+        let head = brain::patient(source, index);
         let slice = source.slices / 2 * side * side..(source.slices / 2 + 1) * side * side;
         for column in 0..columns {
             let picture: Vec<u8> = match head.sequences.get(column) {
@@ -108,7 +108,7 @@ fn sheet(source: &PhantomSource, path: &std::path::Path) -> anyhow::Result<()> {
     let (width, height) = (COLUMNS * (SIDE + GAP) + GAP, ROWS * (SIDE + GAP) + GAP);
     let mut page = image::GrayImage::from_pixel(width as u32, height as u32, image::Luma([255]));
     for index in 0..(COLUMNS * ROWS).min(source.n) {
-        let drawing = phantom::xray::examination(source, index, SIDE).image;
+        let drawing = xray::examination(source, index, SIDE).image;
         let (left, top) = (index % COLUMNS * (SIDE + GAP) + GAP, index / COLUMNS * (SIDE + GAP) + GAP);
         for (i, grey) in drawing.pixels.iter().enumerate() {
             let (x, y) = (left + i % SIDE, top + i / SIDE);

@@ -116,7 +116,7 @@ mod tests {
         let ids = ["331", "331a", "331b", "332", "0", "1048575z"];
         let numbers: HashSet<u32> = ids.iter().map(|id| number(id).unwrap()).collect();
         assert_eq!(numbers.len(), ids.len());
-        assert!(numbers.iter().all(|n| (FIRST_PATIENT..crate::data::phantom::xray::FIRST_PATIENT).contains(n)));
+        assert!(numbers.iter().all(|n| (FIRST_PATIENT..crate::data::phantom::FIRST_PATIENT).contains(n)));
         for id in ["", "a", "331ab", "331A", "-1", "1048576", "3.0"] {
             assert_eq!(number(id), None, "{id}");
         }

@@ -131,8 +131,9 @@ impl Description {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::PhantomSource;
+
     use super::*;
-    use crate::data::PhantomSource;
 
     #[test]
     fn numbers_add_up() {

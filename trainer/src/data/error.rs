@@ -80,10 +80,7 @@ pub enum DataError {
         findings: String,
     },
     /// A patient number that is not one.
-    #[error(
-        "{file}, line {line}: patient `{value}` is not a whole number below {}",
-        super::phantom::xray::FIRST_PATIENT
-    )]
+    #[error("{file}, line {line}: patient `{value}` is not a whole number below {}", super::phantom::FIRST_PATIENT)]
     PatientId {
         /// Name of the file.
         file: String,

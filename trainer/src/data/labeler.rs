@@ -135,9 +135,11 @@ fn matched(words: &[&str], phrase: &str) -> Option<usize> {
 mod tests {
     use std::path::Path;
 
+    use shared::phantom::PhantomSource;
+
     use super::*;
     use crate::data::openi::{self, Effusions};
-    use crate::data::{PhantomSource, phantom};
+    use crate::data::phantom;
 
     #[test]
     fn what_is_affirmed_is_found_and_what_is_denied_is_not() {
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn generated_reports_are_read() {
         let reports: Vec<(String, FindingSet)> =
-            (0..600).map(|i| phantom::xray::report(&PhantomSource::PLAIN, i)).map(|r| (r.text, r.findings)).collect();
+            (0..600).map(|i| phantom::report(&PhantomSource::PLAIN, i)).map(|r| (r.text, r.findings)).collect();
         let (_, [sensitivity, specificity]) = agreement(&reports);
         assert!(sensitivity > 0.98 && specificity > 0.98, "{sensitivity} {specificity}");
     }

@@ -26,13 +26,14 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use shared::FindingSet;
 use shared::io::{Radiograph, read_radiograph};
+use shared::phantom::{PhantomSource, xray};
 use shared::prep::image::Preprocessing;
 
 pub use augment::Augment;
 pub use error::{DataError, Result};
 pub use pairs::{PairKey, Pairs};
 pub use report::{LeftOut, Report, Reports};
-pub use source::{BrainSource, ImageSource, PhantomSource, ReportSource, VolumeSource};
+pub use source::{ImageSource, ReportSource, VolumeSource};
 pub use split::{Part, Split};
 use store::Store;
 
@@ -58,7 +59,7 @@ pub struct Study {
 pub enum Origin {
     /// A file.
     File(PathBuf),
-    /// [`phantom::xray::examination`] of this seed and index.
+    /// [`xray::examination`] of this seed and index.
     Phantom {
         /// The source.
         source: PhantomSource,
@@ -179,7 +180,7 @@ impl Study {
                 let bytes = std::fs::read(path).map_err(DataError::read(path))?;
                 Ok(read_radiograph(&path.display().to_string(), &bytes)?)
             }
-            Origin::Phantom { source, index } => Ok(phantom::xray::examination(source, *index, size).image),
+            Origin::Phantom { source, index } => Ok(xray::examination(source, *index, size).image),
         }
     }
 }
@@ -227,9 +228,7 @@ fn list(source: &ImageSource, number: usize, notes: &mut Vec<String>) -> Result<
             Ok(found.studies)
         }
         ImageSource::Covid(dir) => covid::studies(dir, number),
-        ImageSource::Phantom(source) => {
-            Ok((0..source.n).map(|index| phantom::xray::study(source, index, number)).collect())
-        }
+        ImageSource::Phantom(source) => Ok((0..source.n).map(|index| phantom::study(source, index, number)).collect()),
     }
 }
 
@@ -310,7 +309,7 @@ mod tests {
         let dir = folder(0, &["a.png,1,Mass"]);
         let data = Dataset::load(&[ImageSource::Phantom(source), nih(&dir)], &PREP).unwrap();
         assert_eq!((data.len(), data.size()), (21, 8));
-        assert_eq!(data.square(4).unwrap(), PREP.square(&phantom::xray::examination(&source, 4, 8).image));
+        assert_eq!(data.square(4).unwrap(), PREP.square(&xray::examination(&source, 4, 8).image));
         let reports = Reports::load(&[ReportSource::Phantom(source)]).unwrap().reports;
         assert_eq!(Some(reports[4].findings), data.studies[4].findings);
         assert_eq!(Pairs::new(&reports).n_with_partner(data.studies[..20].iter().map(Study::known_findings)), 20);

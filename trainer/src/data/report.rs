@@ -58,7 +58,7 @@ impl Reports {
                     all.left_out.without_text += left_out.without_text;
                 }
                 ReportSource::Phantom(source) => {
-                    all.reports.extend((0..source.n).map(|index| phantom::xray::report(source, index)));
+                    all.reports.extend((0..source.n).map(|index| phantom::report(source, index)));
                 }
             }
         }

@@ -68,8 +68,9 @@ pub(super) fn check_file_name(file: &str, line: u64, image: &str) -> Result<()> 
 
 /// A patient number: below the generated patients' numbers.
 pub(super) fn parse_patient(file: &str, line: u64, cell: &str) -> Result<u32> {
-    cell.parse()
-        .ok()
-        .filter(|&patient| patient < super::phantom::xray::FIRST_PATIENT)
-        .ok_or_else(|| DataError::PatientId { file: file.to_owned(), line, value: cell.to_owned() })
+    cell.parse().ok().filter(|&patient| patient < super::phantom::FIRST_PATIENT).ok_or_else(|| DataError::PatientId {
+        file: file.to_owned(),
+        line,
+        value: cell.to_owned(),
+    })
 }

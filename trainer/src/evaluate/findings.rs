@@ -248,8 +248,10 @@ impl EvaluationReport {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::PhantomSource;
+
     use super::*;
-    use crate::data::{ImageSource, PhantomSource, union};
+    use crate::data::{ImageSource, union};
 
     fn scored() -> Scored {
         let studies =

@@ -226,6 +226,8 @@ fn numbers(names: &[&str]) -> (Vec<u32>, usize) {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::BrainSource;
+
     use super::*;
 
     fn result(patient: &str, dice: f64, volumes: [f64; 2]) -> ScanResult {
@@ -267,7 +269,7 @@ mod tests {
             row[axis] = [2.0, 5.0, 10.0][axis];
         }
         let geometry = Geometry { size: [4, 1, 1], world_from_voxel };
-        let source = crate::data::BrainSource { n: 1, ..crate::data::BrainSource::default() };
+        let source = BrainSource { n: 1, ..BrainSource::default() };
         let listing = crate::data::volumes::list(&[crate::data::VolumeSource::Phantom(source)]).unwrap();
         let found =
             ScanResult::new(&listing.entries[0], &[true, true, true, false], &[true, false, false, false], &geometry);

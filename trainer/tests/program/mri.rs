@@ -9,9 +9,9 @@ use serde_json::Value;
 use shared::io::metaimage::{Compression, write_metaimage};
 use shared::io::nifti::{read_nifti, write_nifti};
 use shared::io::{Geometry, Volume, read_volume};
+use shared::phantom::{BrainSource, brain};
 use shared::{Modality, ModalitySet};
-use trainer::data::phantom::brain;
-use trainer::data::{BrainSource, VolumeSource};
+use trainer::data::VolumeSource;
 
 use super::{refused, succeeds, text};
 

@@ -6,8 +6,7 @@ use serde_json::Value;
 use shared::Modality;
 use shared::io::metaimage::{Compression, write_metaimage};
 use shared::io::{Geometry, Volume};
-use trainer::data::BrainSource;
-use trainer::data::phantom::brain;
+use shared::phantom::{BrainSource, brain};
 
 use super::cmim;
 

@@ -5,26 +5,58 @@ use leptos::html::Input;
 use leptos::prelude::*;
 use web_sys::{ClipboardEvent, DataTransfer, DragEvent, File, FileList};
 
-use crate::desk::Desk;
+use crate::language::t;
 
-/// The area to drop a file on, with a button to choose one. A drop or a paste elsewhere on the page counts too.
+/// How files came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Dropped on the page.
+    Dropped,
+    /// Chosen in the browser's dialog.
+    Chosen,
+    /// Pasted.
+    Pasted,
+}
+
+impl Manner {
+    /// The word for what was done: `dropped`.
+    pub fn participle(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Chosen => "chosen",
+            Self::Pasted => "pasted",
+        }
+    }
+}
+
+/// The area to drop files on, with a button to choose them. A drop or a paste elsewhere on the page counts too.
 #[component]
 pub fn DropZone(
+    /// What to drop: `Drop chest x-rays here`.
+    #[prop(into)]
+    title: Signal<String>,
+    /// Which files are read.
+    #[prop(into)]
+    hint: Signal<String>,
+    /// Endings of the files, as an input element takes them.
+    accept: &'static str,
+    /// Whether there is something already, so that less room is needed.
+    #[prop(into)]
+    compact: Signal<bool>,
     /// Takes the files.
-    desk: Desk,
+    #[prop(into)]
+    on_files: Callback<(Vec<File>, Manner)>,
 ) -> impl IntoView {
     // Entering a child comes before leaving its parent: count, so that the mark does not flicker.
     let depth = RwSignal::new(0_i32);
     let is_over = Memo::new(move |_| depth.get() > 0);
-    let session = desk.session();
-    let has_image = Memo::new(move |_| session.with(|session| session.image().is_some()));
     let input = NodeRef::<Input>::new();
 
     let take = move |event: DragEvent| {
         event.prevent_default();
         event.stop_propagation();
         depth.set(0);
-        desk.give(&dropped(event.data_transfer()), "dropped");
+        on_files.run((dropped(event.data_transfer()), Manner::Dropped));
     };
     let choose = move |_| {
         if let Some(input) = input.get() {
@@ -32,7 +64,7 @@ pub fn DropZone(
             // The same file may be chosen again.
             input.set_value("");
             if !chosen.is_empty() {
-                desk.give(&chosen, "chosen");
+                on_files.run((chosen, Manner::Chosen));
             }
         }
     };
@@ -40,7 +72,7 @@ pub fn DropZone(
     // Without this the browser would leave the page and open the file.
     let over_elsewhere = window_event_listener(ev::dragover, |event| event.prevent_default());
     let paste = window_event_listener(ev::paste, move |event: ClipboardEvent| {
-        desk.give(&dropped(event.clipboard_data()), "pasted");
+        on_files.run((dropped(event.clipboard_data()), Manner::Pasted));
     });
     on_cleanup(move || {
         drop_elsewhere.remove();
@@ -51,10 +83,10 @@ pub fn DropZone(
     view! {
         <section
             class="drop-zone"
-            class:drop-zone-compact=has_image
+            class:drop-zone-compact=compact
             class:drop-zone-over=is_over
             data-testid="drop-zone"
-            aria-label="Give an x-ray"
+            aria-label=move || title.get()
             on:dragenter=move |event| {
                 event.prevent_default();
                 depth.update(|depth| *depth += 1);
@@ -63,22 +95,22 @@ pub fn DropZone(
             on:dragleave=move |_| depth.update(|depth| *depth = (*depth - 1).max(0))
             on:drop=take
         >
-            <p class="drop-title">"Drop a chest x-ray here"</p>
+            <p class="drop-title">{title}</p>
             <p class="drop-ways">
                 <input
                     class="visually-hidden"
                     id="file-input"
                     data-testid="file-input"
                     type="file"
-                    // The last entry lets through DICOM files without an extension.
-                    accept=".png,.jpg,.jpeg,.dcm,*/*"
+                    multiple=true
+                    accept=accept
                     node_ref=input
                     on:change=choose
                 />
-                <label class="button" for="file-input">"Choose a file"</label>
-                <span>"or paste an image"</span>
+                <label class="button" for="file-input">{move || t!("shell.choose_files")}</label>
+                <span>{move || t!("shell.or_paste")}</span>
             </p>
-            <p class="hint">"PNG, JPEG or DICOM, frontal view. It never leaves this computer."</p>
+            <p class="hint">{hint}</p>
         </section>
     }
 }

@@ -1,28 +1,28 @@
 //! The page's end of the wire: starts the worker, sends to it, hears from it, and starts it again when it dies.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use js_sys::{ArrayBuffer, WebAssembly};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ErrorEvent, MessageEvent, Worker};
 
 use crate::browser::{blob_url, bytes_of, describe, fetch, has_relaxed_simd, text_of};
-use crate::worker::protocol::{Request, Response, decode, encode};
-
-/// The worker's program as Trunk names it, relative to the page: for simd128, which every browser of today has.
-const SIMD128: [&str; 2] = ["worker.js", "worker_bg.wasm"];
-/// The same program built for relaxed-simd, whose multiply-add is faster. `cargo xtask` builds it; Trunk alone does not.
-const RELAXED_SIMD: [&str; 2] = ["worker-relaxed.js", "worker-relaxed_bg.wasm"];
+use crate::requests;
+use crate::worker::message::{Said, decode, encode};
 
 /// The first message brings the compiled module; starting it puts the program's own listener in place.
 const BOOT: &str = "\nself.onmessage = (event) => { wasm_bindgen.initSync({ module: event.data }); };\n";
 
 /// What the page hears.
-pub enum Event {
+pub enum Event<R> {
     /// An answer, and the bytes that came with it.
-    Response(Response, Option<Vec<u8>>),
+    Response(R, Vec<Vec<u8>>),
     /// The worker died. A new one has been started without a model.
     Died {
         /// The defect it reported, or nothing when it ran out of memory.
@@ -30,7 +30,7 @@ pub enum Event {
     },
 }
 
-/// The worker's program, fetched once.
+/// A worker's program, fetched once.
 ///
 /// Every start uses this copy, so that a restart makes no request; and because the copy is a blob of the page's own,
 /// the page's content security policy binds the worker too.
@@ -39,25 +39,42 @@ pub struct Program {
     module: WebAssembly::Module,
 }
 
+thread_local! {
+    /// The programs that are here already, by name.
+    static PROGRAMS: RefCell<BTreeMap<&'static str, Rc<Program>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 impl Program {
-    /// Fetches the fastest program for this browser that was built with the page.
+    /// The program of this name: fetched by the first who asks, in the fastest build for this browser that was built
+    /// with the page.
+    ///
+    /// Trunk builds `NAME.js` and `NAME_bg.wasm` for simd128, which every browser of today has; `cargo xtask` adds
+    /// `NAME-relaxed` for relaxed-simd, whose multiply-add is faster.
     ///
     /// # Errors
     ///
     /// A sentence for the person at the screen if none can be fetched, or is none this browser can run.
-    pub async fn fetch() -> Result<Self, String> {
+    pub async fn fetch(name: &'static str) -> Result<Rc<Self>, String> {
+        if let Some(program) = PROGRAMS.with_borrow(|programs| programs.get(name).cloned()) {
+            return Ok(program);
+        }
+        let mut program = None;
         if has_relaxed_simd() {
             // A page that was built by Trunk alone lacks it.
-            if let Ok(program) = Self::fetch_files(RELAXED_SIMD).await {
-                return Ok(program);
-            }
+            program = Self::fetch_build(&format!("{name}-relaxed")).await.ok();
         }
-        Self::fetch_files(SIMD128).await
+        let program = match program {
+            Some(program) => program,
+            None => Self::fetch_build(name).await?,
+        };
+        let program = Rc::new(program);
+        PROGRAMS.with_borrow_mut(|programs| programs.insert(name, Rc::clone(&program)));
+        Ok(program)
     }
 
-    async fn fetch_files([script, module]: [&str; 2]) -> Result<Self, String> {
-        let module = bytes_of(&fetch(module).await?).await?;
-        let script = text_of(&fetch(script).await?).await?;
+    async fn fetch_build(name: &str) -> Result<Self, String> {
+        let module = bytes_of(&fetch(&format!("{name}_bg.wasm")).await?).await?;
+        let script = text_of(&fetch(&format!("{name}.js")).await?).await?;
         Self::new(&script, &module).await
     }
 
@@ -77,13 +94,14 @@ impl Program {
     }
 }
 
-/// The running worker.
-pub struct Client {
-    program: Program,
+/// A running worker that takes requests `Q` and says responses `R`. It ends when the last handle is dropped.
+pub struct Client<Q, R> {
+    program: Rc<Program>,
     worker: RefCell<Worker>,
     defect: Cell<Option<String>>,
-    on_event: Box<dyn Fn(Event)>,
+    on_event: Box<dyn Fn(Event<R>)>,
     listeners: RefCell<Option<Listeners>>,
+    requests: PhantomData<fn(Q)>,
 }
 
 struct Listeners {
@@ -91,13 +109,13 @@ struct Listeners {
     error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
-impl Client {
-    /// Starts the worker.
+impl<Q: Serialize + 'static, R: DeserializeOwned + 'static> Client<Q, R> {
+    /// Starts a worker.
     ///
     /// # Errors
     ///
     /// A sentence if the browser refuses.
-    pub fn start(program: Program, on_event: impl Fn(Event) + 'static) -> Result<Rc<Self>, String> {
+    pub fn start(program: Rc<Program>, on_event: impl Fn(Event<R>) + 'static) -> Result<Rc<Self>, String> {
         let worker = Worker::new(&program.script_url).map_err(|error| describe(&error))?;
         let client = Rc::new(Self {
             program,
@@ -105,6 +123,7 @@ impl Client {
             defect: Cell::new(None),
             on_event: Box::new(on_event),
             listeners: RefCell::new(None),
+            requests: PhantomData,
         });
         client.listen();
         client.boot().map_err(|error| describe(&error))?;
@@ -116,7 +135,7 @@ impl Client {
     /// # Errors
     ///
     /// A sentence if the browser refuses the message.
-    pub fn send(&self, request: &Request, bytes: Option<ArrayBuffer>) -> Result<(), String> {
+    pub fn send(&self, request: &Q, bytes: &[ArrayBuffer]) -> Result<(), String> {
         let message = encode(request, bytes).map_err(|error| error.to_string())?;
         self.worker
             .borrow()
@@ -152,22 +171,36 @@ impl Client {
     }
 
     fn hear(&self, data: &JsValue) {
-        match decode::<Response>(data) {
-            Ok((Response::Crashed { message }, _)) => self.defect.set(Some(message)),
-            Ok((response, bytes)) => (self.on_event)(Event::Response(response, bytes.map(|bytes| bytes.to_vec()))),
+        match decode::<Said<R>>(data) {
+            Ok((Said::Crashed { message }, _)) => self.defect.set(Some(message)),
+            Ok((Said::Requested(address), _)) => requests::note(address),
+            Ok((Said::Response(response), bytes)) => {
+                let bytes = bytes.iter().map(js_sys::Uint8Array::to_vec).collect();
+                (self.on_event)(Event::Response(response, bytes));
+            }
             Err(error) => (self.on_event)(Event::Died { defect: Some(error.to_string()) }),
         }
     }
 
-    fn restart(&self) {
+    /// Ends what the worker does and gives its memory back; a new one starts, without a model.
+    ///
+    /// # Errors
+    ///
+    /// A sentence if the browser refuses.
+    pub fn stop(&self) -> Result<(), String> {
         self.worker.borrow().terminate();
-        let defect = match Worker::new(&self.program.script_url) {
-            Ok(worker) => {
-                *self.worker.borrow_mut() = worker;
-                self.boot().err().map(|error| describe(&error))
-            }
-            Err(error) => Some(describe(&error)),
-        };
+        *self.worker.borrow_mut() = Worker::new(&self.program.script_url).map_err(|error| describe(&error))?;
+        self.boot().map_err(|error| describe(&error))
+    }
+
+    fn restart(&self) {
+        let defect = self.stop().err();
         (self.on_event)(Event::Died { defect: self.defect.take().or(defect) });
+    }
+}
+
+impl<Q, R> Drop for Client<Q, R> {
+    fn drop(&mut self) {
+        self.worker.borrow().terminate();
     }
 }

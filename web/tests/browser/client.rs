@@ -7,18 +7,18 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web::worker::client::{Client, Event, Program};
-use web::worker::protocol::{Request, Response};
+use web::worker::client::{self, Event, Program};
+use web::xray::protocol::{Request, Response};
 
 /// Answers a `Read` with the number of its bytes as progress, and fails at one named `defect` or `memory`.
 const SCRIPT: &str = r#"
 const wasm_bindgen = { initSync() {
-  self.onmessage = ({ data: [head, buffer] }) => {
+  self.onmessage = ({ data: [head, [buffer]] }) => {
     const { file } = JSON.parse(head).Read;
-    if (file === "defect") self.postMessage([JSON.stringify({ Crashed: { message: "index out of range" } }), undefined]);
+    if (file === "defect") self.postMessage([JSON.stringify({ Crashed: { message: "index out of range" } }), []]);
     if (file === "defect" || file === "memory") throw new Error("unreachable");
     const bytes = new Uint8Array([9, 8]).buffer;
-    self.postMessage([JSON.stringify({ Progress: { received: buffer.byteLength, total: 10 } }), bytes], [bytes]);
+    self.postMessage([JSON.stringify({ Response: { Progress: { received: buffer.byteLength, total: 10 } } }), [bytes]], [bytes]);
   };
 } };
 "#;
@@ -26,23 +26,24 @@ const wasm_bindgen = { initSync() {
 /// The smallest WebAssembly module.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-type Heard = Rc<RefCell<Vec<Event>>>;
+type Client = client::Client<Request, Response>;
+type Heard = Rc<RefCell<Vec<Event<Response>>>>;
 
 async fn client() -> (Rc<Client>, Heard) {
     let program = Program::new(SCRIPT, &Uint8Array::from(MODULE).buffer()).await.expect("compiles");
     let heard = Heard::default();
     let listener = Rc::clone(&heard);
-    let client = Client::start(program, move |event| listener.borrow_mut().push(event)).expect("starts");
+    let client = Client::start(Rc::new(program), move |event| listener.borrow_mut().push(event)).expect("starts");
     (client, heard)
 }
 
 fn read(client: &Client, file: &str) {
     let bytes = Uint8Array::from(&[1, 2, 3][..]).buffer();
-    client.send(&Request::Read { id: 1, file: file.to_owned() }, Some(bytes)).expect("sends");
+    client.send(&Request::Read { id: 1, file: file.to_owned() }, &[bytes]).expect("sends");
 }
 
 /// The next event; a test that waits in vain is ended by the runner.
-async fn next(heard: &Heard) -> Event {
+async fn next(heard: &Heard) -> Event<Response> {
     loop {
         if !heard.borrow().is_empty() {
             return heard.borrow_mut().remove(0);
@@ -58,7 +59,7 @@ async fn next(heard: &Heard) -> Event {
 async fn is_answered(client: &Client, heard: &Heard) {
     read(client, "a.png");
     let Event::Response(response, bytes) = next(heard).await else { panic!("the worker died") };
-    assert_eq!((response, bytes), (Response::Progress { received: 3, total: 10 }, Some(vec![9, 8])));
+    assert_eq!((response, bytes), (Response::Progress { received: 3, total: 10 }, vec![vec![9, 8]]));
 }
 
 #[wasm_bindgen_test]

@@ -5,10 +5,12 @@ use leptos::task::tick;
 use shared::Finding;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
-use web::component::{DropZone, ErrorMessage, FindingList, ImageView, ModelDetails, ModelProgress, Status};
-use web::desk::Desk;
-use web::session::Session;
-use web::worker::protocol::{ImageInfo, Origin, Response};
+use web::component::{DropZone, Manner};
+use web::worker::protocol::Origin;
+use web::xray::Desk;
+use web::xray::component::{ErrorMessage, FindingList, ImageView, ModelDetails, ModelProgress, Status};
+use web::xray::protocol::{ImageInfo, Response};
+use web::xray::session::Session;
 use web_sys::{CanvasRenderingContext2d, DataTransfer, DragEvent, DragEventInit, Element, File, HtmlCanvasElement};
 use web_sys::{HtmlElement, HtmlProgressElement};
 
@@ -154,7 +156,13 @@ fn drop_on(place: &Element, names: &[&str]) {
 #[wasm_bindgen_test]
 async fn a_drop_is_taken_and_further_files_are_left_aside_in_words() {
     let desk = Desk::new();
-    let (place, _shown) = shown(move || view! { <DropZone desk /><ErrorMessage desk /> });
+    let give = move |(files, manner): (Vec<File>, Manner)| desk.give(&files, manner);
+    let (place, _shown) = shown(move || {
+        view! {
+            <DropZone title="Drop here" hint="anything" accept="*/*" compact=false on_files=give />
+            <ErrorMessage desk />
+        }
+    });
     drop_on(&place, &["one.png", "two.png"]);
     let reading = desk.session().get_untracked().reading.expect("a reading");
     assert_eq!(reading.file, "one.png");

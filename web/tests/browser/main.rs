@@ -6,11 +6,11 @@
 
 mod client;
 mod component;
-mod fetch;
+mod message;
 mod model;
 mod networks;
-mod protocol;
 mod reader;
 mod simd;
+mod store;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

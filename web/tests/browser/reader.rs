@@ -4,8 +4,9 @@ use shared::Finding;
 use shared::infer::XrayClassifier;
 use shared::io::read_radiograph;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web::worker::protocol::{FailureKind, Response};
-use web::worker::reader::{PREVIEW_SIDE, Reader};
+use web::worker::FailureKind;
+use web::xray::protocol::Response;
+use web::xray::reader::{PREVIEW_SIDE, Reader};
 
 use crate::model::{XRAY, model};
 

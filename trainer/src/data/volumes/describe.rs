@@ -163,8 +163,9 @@ impl VolumeDescription {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::BrainSource;
+
     use super::*;
-    use crate::data::BrainSource;
 
     #[test]
     fn generated_heads_are_described() {

@@ -1,11 +1,11 @@
 //! The scans of some sources, before they are read.
 
 use shared::io::Geometry;
+use shared::phantom::{BrainSource, brain};
 use shared::{Modality, ModalitySet};
 
 use super::RawScan;
-use crate::data::phantom::brain;
-use crate::data::source::{BrainSource, VolumeSource};
+use crate::data::source::VolumeSource;
 use crate::data::{DataError, Result, brats};
 
 /// The scans of some sources.

@@ -202,9 +202,9 @@ fn prepare(scan: &RawScan, grid: Grid) -> Result<(Geometry, Vec<Record>)> {
 
 #[cfg(test)]
 mod tests {
+    use shared::phantom::{BrainSource, brain};
+
     use super::*;
-    use crate::data::phantom::brain;
-    use crate::data::source::BrainSource;
 
     #[test]
     fn generated_heads_become_slices() {

@@ -6,13 +6,14 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use shared::FindingSet;
 use shared::finding::Finding;
+use shared::phantom::xray;
 use shared::prep::image::Preprocessing;
 use shared::prep::report::TokenBatch;
 
 use super::reports::ReportData;
 use crate::config::{Config, Method};
 use crate::data::augment::augment;
-use crate::data::{DataError, Dataset, Origin, PairKey, phantom};
+use crate::data::{DataError, Dataset, Origin, PairKey};
 use crate::error::Result;
 use crate::train::stream::{Stream, generator};
 
@@ -141,7 +142,7 @@ impl Material<'_> {
         let mut places = Vec::new();
         for &index in indices {
             match &self.data.studies[index].origin {
-                Origin::Phantom { source, index } => places.extend(phantom::xray::places(source, *index, self.grid)),
+                Origin::Phantom { source, index } => places.extend(xray::places(source, *index, self.grid)),
                 Origin::File(_) => return Err(DataError::NoPlaces(self.data.studies[index].image.clone()).into()),
             }
         }

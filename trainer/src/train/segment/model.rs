@@ -270,11 +270,12 @@ pub(super) fn only(slices: &Slices, set: ModalitySet) -> Slices {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
+    use shared::phantom::BrainSource;
     use shared::prep::volume::Grid;
 
     use super::*;
+    use crate::data::VolumeSource;
     use crate::data::volumes::VolumeSet;
-    use crate::data::{BrainSource, VolumeSource};
 
     const HEADS: BrainSource = BrainSource { n: 4, seed: 5, size: 16, slices: 2, difficulty: 20, lacking: 0 };
 

@@ -1,5 +1,0 @@
-//! The pages. Today there is one.
-
-pub mod xray;
-
-pub use xray::XrayPage;

@@ -1,0 +1,63 @@
+//! What the worker does with requests about x-rays.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use shared::infer::XrayClassifier;
+use wasm_bindgen_futures::spawn_local;
+
+use super::protocol::{Request, Response};
+use super::reader::Reader;
+use crate::worker::run::{now_ms, say};
+use crate::worker::{protocol, store};
+
+/// The reader of x-rays in its worker.
+pub struct Service {
+    reader: Rc<RefCell<Reader>>,
+}
+
+impl Service {
+    /// A service without a model.
+    pub fn new() -> Self {
+        Self { reader: Rc::new(RefCell::new(Reader::new(now_ms))) }
+    }
+
+    /// Does what is asked, and says what comes of it.
+    pub fn receive(&self, request: Request, bytes: Vec<Vec<u8>>) {
+        match request {
+            Request::Read { id, file } => {
+                let bytes = bytes.into_iter().next().unwrap_or_default();
+                self.reader.borrow_mut().read(id, &file, bytes, &mut reply);
+            }
+            Request::Load { card_url } => {
+                let reader = Rc::clone(&self.reader);
+                spawn_local(async move { load(&reader, &card_url).await });
+            }
+        }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+async fn load(reader: &RefCell<Reader>, card_url: &str) {
+    let progress = |received, total| reply(Response::Progress { received, total }, None);
+    match store::load::<XrayClassifier>(card_url, progress).await {
+        Ok((model, origin)) => {
+            reply(Response::Ready { card: Box::new(model.card().clone()), origin }, None);
+            reader.borrow_mut().set_model(model, &mut reply);
+        }
+        Err(failure) => reply(Response::LoadFailed(failure), None),
+    }
+}
+
+fn reply(response: Response, pixels: Option<Vec<u8>>) {
+    let response = protocol::Response::Xray(response);
+    match pixels {
+        Some(pixels) => say(&response, &[&pixels]),
+        None => say(&response, &[]),
+    }
+}
