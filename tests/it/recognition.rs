@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use shared::Modality;
 use shared::io::{Volume, read_volume};
+use shared::phantom::brain::patient;
+use shared::phantom::source::BrainSource;
 use shared::prep::volume::normalize;
 use shared::recognize::{Role, Traits, enhancing, guess, intensity::correlation, is_ct, is_labels, role_of};
 use tests::reference_data;
-use trainer::data::phantom::brain::patient;
-use trainer::data::source::BrainSource;
 
 /// The volumes of a patient's folder, with what their names say.
 fn files(folder: &Path) -> Vec<(Role, PathBuf)> {

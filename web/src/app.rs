@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::address::{Navigator, View};
 use crate::help::HelpPage;
+use crate::mri::{self, MriPage};
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
 use crate::{language, offline, requests};
@@ -26,13 +27,15 @@ pub fn App() -> impl IntoView {
     language::start(navigator.value("lang").get_untracked().as_deref());
     let view = navigator.view();
     let xray = xray::Desk::new();
+    let mri = mri::Desk::new();
     view! {
         <Masthead navigator />
         <Notice />
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Mri | View::Lesson => ().into_any(),
+                View::Mri => view! { <MriPage desk=mri /> }.into_any(),
+                View::Lesson => ().into_any(),
                 View::Help => view! { <HelpPage /> }.into_any(),
             }}
         </main>

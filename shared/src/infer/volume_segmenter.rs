@@ -47,12 +47,16 @@ impl Outline {
     pub fn add(&mut self, slice: usize, probabilities: &[f32]) {
         let Some(mask) = self.mask.chunks_exact_mut(self.slice_len).nth(slice) else { return };
         for (label, probability) in mask.iter_mut().zip(probabilities) {
-            // What is not brain has probability 0 and is no tumour at any threshold.
-            *label = u8::from(*probability >= self.threshold && *probability > 0.0);
+            *label = label_of(self.threshold, *probability);
         }
         if let Err(place) = self.slices.binary_search(&slice) {
             self.slices.insert(place, slice);
         }
+    }
+
+    /// The mask of a slice, 1 for tumour: what [`Self::add`] makes of it.
+    pub fn mask_of(threshold: f32, probabilities: &[f32]) -> Vec<u8> {
+        probabilities.iter().map(|probability| label_of(threshold, *probability)).collect()
     }
 
     /// The mask of all slices so far, in canonical order: 1 for tumour.
@@ -73,6 +77,11 @@ impl Outline {
             geometry: self.geometry,
         }
     }
+}
+
+/// What is not brain has probability 0 and is no tumour at any threshold.
+fn label_of(threshold: f32, probability: f32) -> u8 {
+    u8::from(probability >= threshold && probability > 0.0)
 }
 
 /// An outline of the enhancing tumour.
@@ -146,7 +155,16 @@ impl VolumeSegmenter {
     ///
     /// Those of [`PreparedScan::run`].
     pub fn probabilities(&mut self, scan: &PreparedScan, slice: usize) -> Result<Vec<f32>> {
-        scan.run(&mut self.plan, scan.present(), slice)
+        self.probabilities_of(scan, scan.present(), slice)
+    }
+
+    /// The same given some of the scan's sequences.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PreparedScan::run`].
+    pub fn probabilities_of(&mut self, scan: &PreparedScan, sequences: ModalitySet, slice: usize) -> Result<Vec<f32>> {
+        scan.run(&mut self.plan, sequences, slice)
     }
 
     /// An empty mask of a scan, at the card's threshold.

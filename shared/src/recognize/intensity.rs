@@ -5,11 +5,13 @@
 //! the same sequence, and T1 with and without contrast agent are alike. Trained on three of the four sources and asked of
 //! the fourth, in turn: 55 of 56 right; with each volume judged alone, 43 of 56. A head with its skull is none of these.
 
+use serde::{Deserialize, Serialize};
+
 use crate::io::Geometry;
 use crate::modality::Modality;
 
 /// What the grey values of a brain say of its sequence, in standard deviations of the brain.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Traits {
     /// Median of the outermost 3 mm, where fluid surrounds the brain: bright in T2 alone.
     rim: f32,
@@ -32,15 +34,18 @@ impl Traits {
     pub fn of(geometry: &Geometry, voxels: &[f32]) -> Option<Self> {
         let [width, height, n_slices] = geometry.size;
         let [mm_x, mm_y, _] = geometry.spacing_mm().map(|mm| mm as f32);
+        // Of coarse pixels one of each at least.
+        let pixel_mm = mm_x.max(mm_y);
+        let (rim_end, bark_end) = (3f32.max(1.01 * pixel_mm), 6f32.max(2.01 * pixel_mm));
         let mut depths = vec![0f32; width * height];
         let (mut rim, mut bark, mut deep, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for slice in voxels.chunks_exact((width * height).max(1)).step_by(n_slices.div_ceil(MAX_SLICES).max(1)) {
             depths_mm(slice, width, [mm_x, mm_y], &mut depths);
             for (value, mm) in slice.iter().zip(&depths).filter(|(_, mm)| **mm > 0.0) {
                 all.push(*value);
-                match mm {
-                    ..3.0 => rim.push(*value),
-                    3.0..6.0 => bark.push(*value),
+                match *mm {
+                    mm if mm < rim_end => rim.push(*value),
+                    mm if mm < bark_end => bark.push(*value),
                     10.0..16.0 => deep.push(*value),
                     _ => {}
                 }

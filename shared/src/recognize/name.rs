@@ -1,9 +1,11 @@
 //! What a file is, by its name.
 
+use serde::{Deserialize, Serialize};
+
 use crate::modality::Modality;
 
 /// What a file is to its examination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// One of the four sequences.

@@ -11,13 +11,15 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::requests;
 use crate::worker::message::{Said, decode, encode};
 use crate::worker::protocol::Request;
-use crate::xray;
+use crate::{mri, xray};
 
 /// Runs the program `worker`.
 pub fn start() {
     let xray = xray::worker::Service::new();
+    let mri = mri::worker::Service::new();
     listen(move |request, bytes| match request {
         Request::Xray(request) => xray.receive(request, bytes),
+        Request::Mri(request) => mri.receive(request, bytes),
     });
 }
 

@@ -163,6 +163,8 @@ impl Desk {
                     requests::set_loaded();
                 }
             }
+            // This worker is asked nothing else.
+            Event::Response(Response::Mri(_), _) => {}
             Event::Died { defect } => {
                 self.session.update(|session| session.worker_died(defect.as_deref()));
                 if self.session.with_untracked(|session| session.model == Model::Starting) {
