@@ -30,6 +30,7 @@ pub mod model;
 pub mod nn;
 pub mod phantom;
 pub mod prep;
+pub mod recognize;
 
 pub use error::{Error, Result};
 pub use finding::{Finding, FindingSet};

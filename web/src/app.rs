@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::address::{Navigator, View};
 use crate::help::HelpPage;
 use crate::lesson::{self, LessonPage};
+use crate::mri::{self, MriPage};
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
 use crate::{language, offline, requests};
@@ -28,13 +29,14 @@ pub fn App() -> impl IntoView {
     let view = navigator.view();
     let xray = xray::Desk::new();
     let lesson = lesson::Desk::new(navigator);
+    let mri = mri::Desk::new();
     view! {
         <Masthead navigator />
         <Notice />
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Mri => ().into_any(),
+                View::Mri => view! { <MriPage desk=mri /> }.into_any(),
                 View::Lesson => view! { <LessonPage desk=lesson navigator /> }.into_any(),
                 View::Help => view! { <HelpPage /> }.into_any(),
             }}

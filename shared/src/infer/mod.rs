@@ -5,6 +5,7 @@ mod dense;
 pub mod fusion_unet;
 pub mod hemis;
 pub mod input_check;
+pub mod prepared_scan;
 mod program;
 #[cfg(test)]
 mod random;
@@ -19,7 +20,8 @@ pub mod volume_segmenter;
 pub mod xray;
 
 pub use input_check::{Checked, InputCheck, Reason};
+pub use prepared_scan::{PreparedScan, PreparedVolume};
 pub use report::{Agreement, ReadReport};
 pub use segmenter::SegmenterPlan;
-pub use volume_segmenter::{Flow, Outline, PreparedScan, Segmentation, VolumeSegmenter};
+pub use volume_segmenter::{Flow, Outline, Segmentation, VolumeSegmenter};
 pub use xray::{ActivationMap, Examined, FeatureMap, XrayClassifier};

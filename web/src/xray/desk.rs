@@ -265,7 +265,7 @@ impl Desk {
                     requests::set_loaded();
                 }
             }
-            Event::Response(Response::Lesson(_), _) => {} // of another desk's worker
+            Event::Response(..) => {} // this worker is asked nothing else
             Event::Died { defect } => {
                 self.session.update(|session| session.worker_died(defect.as_deref()));
                 if self.session.with_untracked(|session| session.model == Model::Starting) {
