@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::address::{Navigator, View};
 use crate::shell::{Foot, Masthead, Notice};
+use crate::training::TrainingPanel;
 use crate::xray::{self, XrayPage};
 use crate::{language, offline, requests};
 
@@ -31,7 +32,8 @@ pub fn App() -> impl IntoView {
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Mri | View::Lesson | View::Help => ().into_any(),
+                View::Lesson => view! { <TrainingPanel navigator /> }.into_any(),
+                View::Mri | View::Help => ().into_any(),
             }}
         </main>
         <Foot />
