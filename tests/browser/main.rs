@@ -3,10 +3,12 @@
 //! All of it needs `dist/`, a browser and the program `cmim`: `cargo xtask test browser` brings them and runs these
 //! tests, which are ignored otherwise.
 
+mod accessibility;
 mod answers;
 mod files;
 mod instructions;
 mod loading;
+mod offline;
 mod parity;
 mod session;
 mod use_without_mouse;

@@ -1,5 +1,6 @@
 //! A served page and a browser of its own for every test: no test meets what another has left in a cache.
 
+use serde_json::json;
 use shared::Finding;
 use xtask::chromium::Chromium;
 use xtask::dist;
@@ -13,12 +14,32 @@ pub(crate) struct Session {
     pub(crate) browser: Browser,
 }
 
+/// Whether the browser keeps the page for use without a network. It fetches its files a second time for that, which a test
+/// that counts requests has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It does.
+    Allowed,
+    /// It has no service workers, as in some private windows.
+    Refused,
+}
+
 impl Session {
+    /// A browser without service workers.
     pub(crate) fn start(weights: Weights) -> Self {
+        Self::start_with(weights, Keeping::Refused)
+    }
+
+    pub(crate) fn start_with(weights: Weights, keeping: Keeping) -> Self {
         let listener = Server::bind(0).expect("a free port");
         let server = Server::start(&dist::folder(), listener, weights).expect("the page is built");
         let chromium = Chromium::get().expect("a browser is installed");
-        Self { server, browser: Browser::launch(&chromium).expect("the browser starts") }
+        let browser = Browser::launch(&chromium).expect("the browser starts");
+        if keeping == Keeping::Refused {
+            let script = json!({ "source": "delete Navigator.prototype.serviceWorker;" });
+            browser.devtools("Page.addScriptToEvaluateOnNewDocument", &script).expect("the browser takes the script");
+        }
+        Self { server, browser }
     }
 
     /// The page, opened and without waiting for its weights.
@@ -30,6 +51,15 @@ impl Session {
     pub(crate) fn open_ready(&self) -> Page<'_> {
         let page = self.open();
         page.wait_for(State::Ready).expect("the weights arrive");
+        page
+    }
+
+    /// A part of the page, opened by its address: `help`, or `lesson&case=1`.
+    pub(crate) fn open_view(&self, view: &str) -> Page<'_> {
+        self.browser.open(&format!("{}?view={view}", self.server.url())).expect("the page opens");
+        let page = Page::of(&self.browser);
+        page.wait_until("the page is there", r#"document.querySelector("main > *") !== null"#)
+            .expect("the part is there");
         page
     }
 

@@ -3,10 +3,11 @@
 use leptos::prelude::*;
 
 use crate::address::{Navigator, View};
+use crate::help::HelpPage;
+use crate::lesson::{self, LessonPage};
 use crate::shell::{Foot, Masthead, Notice};
-use crate::training::TrainingPanel;
 use crate::xray::{self, XrayPage};
-use crate::{language, offline, requests};
+use crate::{language, offline, requests, training};
 
 /// Shows the page in place of what `index.html` shows while this program is on its way.
 pub fn start() {
@@ -26,14 +27,17 @@ pub fn App() -> impl IntoView {
     language::start(navigator.value("lang").get_untracked().as_deref());
     let view = navigator.view();
     let xray = xray::Desk::new();
+    let lesson = lesson::Desk::new(navigator);
+    let training = training::Desk::new(training::Setting::default());
     view! {
         <Masthead navigator />
         <Notice />
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Lesson => view! { <TrainingPanel navigator /> }.into_any(),
-                View::Mri | View::Help => ().into_any(),
+                View::Mri => ().into_any(),
+                View::Lesson => view! { <LessonPage desk=lesson training navigator /> }.into_any(),
+                View::Help => view! { <HelpPage /> }.into_any(),
             }}
         </main>
         <Foot />

@@ -116,9 +116,14 @@ impl<'a> Page<'a> {
     ///
     /// If it does not come.
     pub fn opened(browser: &'a Browser) -> Result<Self> {
-        let page = Self { browser };
+        let page = Self::of(browser);
         page.wait_until("the drop zone appears", r#"document.querySelector('[data-testid="drop-zone"]') !== null"#)?;
         Ok(page)
+    }
+
+    /// Takes whatever part of the page a window or frame shows.
+    pub fn of(browser: &'a Browser) -> Self {
+        Self { browser }
     }
 
     /// Waits until an expression of JavaScript holds, looked at with every change of the document.

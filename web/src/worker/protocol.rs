@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::xray;
+use crate::{lesson, xray};
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// About x-rays.
     Xray(xray::protocol::Request),
+    /// About a lesson.
+    Lesson(lesson::protocol::Request),
 }
 
 /// From the worker to the page.
@@ -16,6 +18,8 @@ pub enum Request {
 pub enum Response {
     /// About x-rays.
     Xray(xray::protocol::Response),
+    /// About a lesson.
+    Lesson(lesson::protocol::Response),
 }
 
 /// Where a model's weights came from.

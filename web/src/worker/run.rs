@@ -11,13 +11,14 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::requests;
 use crate::worker::message::{Said, decode, encode};
 use crate::worker::protocol::Request;
-use crate::xray;
+use crate::{lesson, xray};
 
 /// Runs the program `worker`.
 pub fn start() {
-    let xray = xray::worker::Service::new();
+    let (xray, lesson) = (xray::worker::Service::new(), lesson::worker::Service::default());
     listen(move |request, bytes| match request {
         Request::Xray(request) => xray.receive(request, bytes),
+        Request::Lesson(request) => lesson.receive(request, &bytes),
     });
 }
 
