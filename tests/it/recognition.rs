@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use shared::Modality;
 use shared::io::{Volume, read_volume};
+use shared::phantom::BrainSource;
 use shared::phantom::brain::patient;
-use shared::phantom::source::BrainSource;
 use shared::prep::volume::normalize;
 use shared::recognize::{Role, Traits, enhancing, guess, intensity::correlation, is_ct, is_labels, role_of};
 use tests::reference_data;

@@ -17,13 +17,14 @@ use shared::finding::Finding;
 use shared::io::ModelCard;
 use shared::model::classifier::RunningMeans;
 use shared::nn::Parameters;
+use shared::train::{Losses, PairedBatch, Trained};
 
-use self::batch::{Batch, Draw, Material, PairedBatch};
+use self::batch::{Batch, Draw, Material};
 use self::model::Model;
 use self::reports::ReportData;
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
-use super::task::{Losses, Task};
+use super::task::Task;
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
 use crate::config::{Config, TrainingConfig};
@@ -31,7 +32,6 @@ use crate::data::{Dataset, ImageSource, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
 use crate::model_dir::{CONFIG, SPLIT, TOKENIZER};
-use crate::optim::Trained;
 
 pub use whole::WholeModel;
 
