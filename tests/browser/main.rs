@@ -12,3 +12,4 @@ mod offline;
 mod parity;
 mod session;
 mod use_without_mouse;
+mod workbench;

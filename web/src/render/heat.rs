@@ -53,10 +53,12 @@ mod tests {
         let pixel = |x: usize, y: usize| &rgba[4 * (8 * y + x)..][..4];
         assert_eq!(pixel(0, 0), [240, 140, 40, 255], "beyond the outermost middles the values go on");
         assert_eq!(pixel(7, 0)[..3], BELOW);
-        let row: Vec<i32> = (0..8).map(|x| {
-            let p = pixel(x, 0);
-            if p[..3] == ABOVE { i32::from(p[3]) } else { -i32::from(p[3]) }
-        }).collect();
+        let row: Vec<i32> = (0..8)
+            .map(|x| {
+                let p = pixel(x, 0);
+                if p[..3] == ABOVE { i32::from(p[3]) } else { -i32::from(p[3]) }
+            })
+            .collect();
         assert!(row.is_sorted_by(|a, b| a >= b), "{row:?}");
         assert_eq!(pixel(0, 7)[3], 0);
         paint(&[0.5], 1, 1.0, 8, &mut rgba);

@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn a_window_spreads_what_lies_in_it() {
-        assert_eq!((grey(Window::FULL, Polarity::Positive, 0.0), grey(Window::FULL, Polarity::Positive, 1.0)), (0, 255));
+        assert_eq!(
+            (grey(Window::FULL, Polarity::Positive, 0.0), grey(Window::FULL, Polarity::Positive, 1.0)),
+            (0, 255)
+        );
         let narrow = Window { center: 0.5, width: 0.2 };
         assert_eq!(grey(narrow, Polarity::Positive, 0.39), 0);
         assert_eq!(grey(narrow, Polarity::Positive, 0.61), 255);

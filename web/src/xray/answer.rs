@@ -79,11 +79,7 @@ impl Call {
 }
 
 /// The findings of an answer, the most probable first; without a calibration, the highest score first.
-pub fn rows(
-    card: &ModelCard,
-    image: &[f32; Finding::COUNT],
-    joined: Option<&[f32; Finding::COUNT]>,
-) -> Vec<Row> {
+pub fn rows(card: &ModelCard, image: &[f32; Finding::COUNT], joined: Option<&[f32; Finding::COUNT]>) -> Vec<Row> {
     let with_report = card.report.as_ref();
     let row = |(entry, &score): (&FindingCard, &f32)| Row {
         finding: entry.finding,
@@ -141,7 +137,8 @@ pub fn auroc_words(auroc: Option<&Auroc>) -> String {
 
 /// How many of the findings reach their threshold, in words; up to three are named.
 pub fn summary(rows: &[Row]) -> String {
-    let names: Vec<String> = rows.iter().filter(|row| row.image.call.is_above()).map(|row| label(row.finding)).collect();
+    let names: Vec<String> =
+        rows.iter().filter(|row| row.image.call.is_above()).map(|row| label(row.finding)).collect();
     match names.as_slice() {
         [] => t!("xray.summary_none", n = rows.len()),
         few @ ([_] | [_, _] | [_, _, _]) => {
@@ -273,7 +270,7 @@ pub(crate) mod tests {
     #[test]
     fn a_summary_counts_none_and_one() {
         let mut scores = [0.1; Finding::COUNT];
-        let summary = |scores| summary(&rows(&card(), scores, None));
+        let summary = |scores: &[f32; Finding::COUNT]| summary(&rows(&card(), scores, None));
         assert_eq!(summary(&scores), "none of 14 findings reaches its threshold");
         scores[2] = 0.7;
         assert_eq!(summary(&scores), "1 of 14 findings at or above threshold: Effusion");
@@ -294,7 +291,10 @@ pub(crate) mod tests {
         assert_eq!((mass.finding, mass.image.score), (Finding::Mass, 0.5));
         assert!((mass.image.shown() - 0.1).abs() < 1e-6, "{mass:?}");
         assert_eq!(mass.image.call, Call::Above(0.5));
-        assert!((mass.image.mark.expect("a threshold") - mass.image.shown()).abs() < 1e-6, "the mark is at the bar's end");
+        assert!(
+            (mass.image.mark.expect("a threshold") - mass.image.shown()).abs() < 1e-6,
+            "the mark is at the bar's end"
+        );
     }
 
     #[test]

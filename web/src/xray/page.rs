@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 
 use super::component::{
-    ErrorMessage, Explanations, FileTable, FindingList, ImageView, InputCheck, ModelDetails, ModelProgress, OverlayTools,
-    ReportBox, Samples, Status,
+    ErrorMessage, Explanations, FileTable, FindingList, ImageView, InputCheck, ModelDetails, ModelProgress,
+    OverlayTools, ReportBox, Samples, Status,
 };
 use super::desk::Desk;
 use super::viewing::Viewing;
@@ -22,9 +22,8 @@ pub fn XrayPage(
     let viewing = Viewing::new();
     desk.start();
     let has_image = Memo::new(move |_| session.with(|session| session.picture().is_some()));
-    let has_answer = Memo::new(move |_| {
-        session.with(|session| session.selected_item().is_some_and(|item| item.answer.is_some()))
-    });
+    let has_answer =
+        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(|item| item.answer.is_some())));
     let give = move |(files, manner): (Vec<web_sys::File>, Manner)| desk.give(&files, manner);
     view! {
         <FileTable desk />

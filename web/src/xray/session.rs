@@ -250,7 +250,9 @@ impl Session {
                 let summary = answer::summary(&self.rows());
                 t!("xray.status_answered", file = item.file, summary = summary, seconds = format!("{seconds:.2}"))
             }
-            (State::Error, Some(Item { file, state: ItemState::Failed(_), .. })) => t!("xray.status_failed", file = file),
+            (State::Error, Some(Item { file, state: ItemState::Failed(_), .. })) => {
+                t!("xray.status_failed", file = file)
+            }
             (State::Error, _) => t!("xray.status_no_model"),
             _ => t!("xray.status_ready"),
         }
@@ -495,7 +497,10 @@ pub(crate) mod tests {
         session.selected_item_mut().expect("there").report.write("Effusion.");
         say(&mut session, joined(1, 0.3));
         assert_eq!(score(&session), Some(0.2), "what comes for an older text is left aside");
-        assert!(session.selected_item().is_some_and(|item| item.report.read().is_none()), "its places are in another text");
+        assert!(
+            session.selected_item().is_some_and(|item| item.report.read().is_none()),
+            "its places are in another text"
+        );
         say(&mut session, joined(2, 0.8));
         assert_eq!(score(&session), Some(0.8));
         session.selected_item_mut().expect("there").report.is_dropped = true;

@@ -117,7 +117,9 @@ pub fn csv(items: &[Item], card: &ModelCard) -> String {
         let check = item.answer.as_ref().and_then(|answer| answer.checked.as_ref());
         let check = check.map(|checked| match checked.passes() {
             true => "passed".to_owned(),
-            false => format!("failed: {}", checked.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join("; ")),
+            false => {
+                format!("failed: {}", checked.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join("; "))
+            }
         });
         let report = if item.report.joined().is_some() { item.report.text.clone() } else { String::new() };
         let mut cells =

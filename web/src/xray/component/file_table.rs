@@ -6,7 +6,9 @@ use leptos::html::Canvas;
 use leptos::prelude::*;
 use shared::Finding;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
-use web_sys::{CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, ImageData, KeyboardEvent, Url};
+use web_sys::{
+    CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, ImageData, KeyboardEvent, Url,
+};
 
 use crate::browser::{blob_url, describe};
 use crate::language::t;
@@ -211,7 +213,8 @@ fn step(event: &KeyboardEvent) {
         "ArrowUp" => row.previous_element_sibling(),
         _ => None,
     });
-    let button = to.and_then(|row| row.query_selector(".file-name").ok()?).and_then(|b| b.dyn_into::<HtmlElement>().ok());
+    let button =
+        to.and_then(|row| row.query_selector(".file-name").ok()?).and_then(|b| b.dyn_into::<HtmlElement>().ok());
     if let Some(button) = button {
         event.prevent_default();
         // An element that cannot have the focus leaves it where it is.

@@ -67,7 +67,9 @@ fn report_words(session: ReadSignal<Session>) -> Option<String> {
 fn verdict_words(verdict: &Verdict) -> String {
     let score = score_words(verdict.score);
     let threshold = match verdict.call {
-        crate::xray::answer::Call::Above(threshold) | crate::xray::answer::Call::Below(threshold) => score_words(threshold),
+        crate::xray::answer::Call::Above(threshold) | crate::xray::answer::Call::Below(threshold) => {
+            score_words(threshold)
+        }
         crate::xray::answer::Call::NoThreshold => "–".to_owned(),
     };
     match verdict.probability {
@@ -96,8 +98,7 @@ fn finding(row: &Row, is_withheld: bool, viewing: Viewing) -> impl IntoView + us
     let finding = row.finding;
     let image = &row.image;
     let is_above = image.call.is_above() && !is_withheld;
-    let is_chosen =
-        move || viewing.overlay.get() == Overlay::Finding && viewing.finding.get() == Some(finding);
+    let is_chosen = move || viewing.overlay.get() == Overlay::Finding && viewing.finding.get() == Some(finding);
     let call = (!is_withheld).then(|| {
         let sign = if is_above { "▲ " } else { "" };
         view! { <span aria-hidden="true">{sign}</span>{image.call.words()} }

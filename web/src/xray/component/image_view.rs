@@ -279,8 +279,7 @@ fn follow(
 }
 
 fn scene(stage: Stage, side: Memo<usize>, viewing: Viewing) -> Rc<Scene> {
-    let scene =
-        Rc::new(Scene { stage: RefCell::new(stage), is_asked: Cell::new(false), frame: RefCell::new(None) });
+    let scene = Rc::new(Scene { stage: RefCell::new(stage), is_asked: Cell::new(false), frame: RefCell::new(None) });
     let of_frame = Rc::downgrade(&scene);
     let frame = Closure::<dyn FnMut()>::new(move || {
         let Some(scene) = of_frame.upgrade() else { return };

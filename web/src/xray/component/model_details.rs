@@ -64,12 +64,8 @@ fn training(training: &Training) -> impl IntoView + use<> {
         view! { <li>{t!("xray.about_data_line", name = set.name, n = set.n, licence = set.licence)}</li> }
     });
     let commands = training.commands.iter().map(|command| view! { <li><code>{command.clone()}</code></li> });
-    let epochs = t!(
-        "xray.about_epochs_words",
-        epochs = training.epochs,
-        seed = training.seed,
-        trainer = training.trainer
-    );
+    let epochs =
+        t!("xray.about_epochs_words", epochs = training.epochs, seed = training.seed, trainer = training.trainer);
     view! {
         {entry(t!("xray.about_method"), training.method.clone())}
         <div><dt>{t!("xray.about_data")}</dt><dd><ul>{data.collect_view()}</ul></dd></div>
