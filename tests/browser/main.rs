@@ -13,3 +13,4 @@ mod offline;
 mod parity;
 mod session;
 mod use_without_mouse;
+mod workbench;
