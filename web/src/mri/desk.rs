@@ -236,7 +236,7 @@ impl Desk {
             News::Fetching { received, total } => self.session.update(|session| {
                 session.outline.state = OutlineState::Preparing(Some((received, total)));
             }),
-            News::Model { .. } => {}
+            News::Fetched(_) => {}
             News::Slice { slice, mask, progress } => {
                 self.session.update(|session| session.take_slice(slice, &mask, progress));
                 self.screen.drawn.update(|drawn| *drawn += 1);
