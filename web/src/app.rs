@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::address::{Navigator, View};
 use crate::help::HelpPage;
+use crate::lesson::{self, LessonPage};
 use crate::mri::{self, MriPage};
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
@@ -28,6 +29,7 @@ pub fn App() -> impl IntoView {
     let view = navigator.view();
     let xray = xray::Desk::new();
     let mri = mri::Desk::new();
+    let lesson = lesson::Desk::new(navigator);
     view! {
         <Masthead navigator />
         <Notice />
@@ -35,7 +37,7 @@ pub fn App() -> impl IntoView {
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
                 View::Mri => view! { <MriPage desk=mri /> }.into_any(),
-                View::Lesson => ().into_any(),
+                View::Lesson => view! { <LessonPage desk=lesson navigator /> }.into_any(),
                 View::Help => view! { <HelpPage /> }.into_any(),
             }}
         </main>

@@ -17,6 +17,7 @@ pub mod browser;
 pub mod component;
 pub mod help;
 pub mod language;
+pub mod lesson;
 pub mod mri;
 pub mod offline;
 pub mod render;

@@ -1,14 +1,20 @@
 //! A file server for the built page, on this machine alone.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use tiny_http::{Header, Method, Request, Response, StatusCode};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 /// Ending of the files that hold weights.
 const WEIGHTS: &str = ".safetensors";
@@ -16,8 +22,9 @@ const WEIGHTS: &str = ".safetensors";
 /// A running server; it stops when dropped.
 pub struct Server {
     address: SocketAddr,
-    http: Arc<tiny_http::Server>,
-    state: Arc<State>,
+    /// Dropped without waiting for the connections that a browser keeps open.
+    runtime: Option<Runtime>,
+    site: Arc<Site>,
 }
 
 /// When requests for weights are answered.
@@ -29,10 +36,9 @@ pub enum Weights {
     Held,
 }
 
-struct State {
+struct Site {
     folder: PathBuf,
-    weights: Mutex<Weights>,
-    released: Condvar,
+    weights: watch::Sender<Weights>,
     requested: Mutex<Vec<String>>,
 }
 
@@ -61,27 +67,13 @@ impl Server {
     pub fn start(folder: &Path, listener: TcpListener, weights: Weights) -> Result<Self> {
         let folder = fs::canonicalize(folder).with_context(|| format!("serving {}", folder.display()))?;
         let address = listener.local_addr()?;
-        let http = tiny_http::Server::from_listener(listener, None)
-            .map_err(|error| anyhow::anyhow!("serving on {address}: {error}"))?;
-        let server = Self {
-            address,
-            http: Arc::new(http),
-            state: Arc::new(State {
-                folder,
-                weights: Mutex::new(weights),
-                released: Condvar::new(),
-                requested: Mutex::default(),
-            }),
-        };
-        let (http, state) = (Arc::clone(&server.http), Arc::clone(&server.state));
-        thread::spawn(move || {
-            // Ends at the error that `unblock` causes.
-            while let Ok(request) = http.recv() {
-                let state = Arc::clone(&state);
-                thread::spawn(move || state.answer(request));
-            }
-        });
-        Ok(server)
+        listener.set_nonblocking(true)?;
+        let site = Arc::new(Site { folder, weights: watch::Sender::new(weights), requested: Mutex::default() });
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&site));
+        let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) })?;
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { address, runtime: Some(runtime), site })
     }
 
     /// The page's address.
@@ -91,49 +83,42 @@ impl Server {
 
     /// The paths requested so far, in order.
     pub fn requested(&self) -> Vec<String> {
-        lock(&self.state.requested).clone()
+        lock(&self.site.requested).clone()
     }
 
     /// Answers the requests for weights that wait, and those to come.
     pub fn release_weights(&self) {
-        *lock(&self.state.weights) = Weights::AtOnce;
-        self.state.released.notify_all();
+        self.site.weights.send_replace(Weights::AtOnce);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.release_weights();
-        self.http.unblock();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
-impl State {
-    fn answer(&self, request: Request) {
-        let path = request.url().split(['?', '#']).next().unwrap_or_default().to_owned();
-        lock(&self.requested).push(path.clone());
-        if path.ends_with(WEIGHTS) {
-            let held = self.released.wait_while(lock(&self.weights), |weights| *weights == Weights::Held);
-            drop(held.unwrap_or_else(PoisonError::into_inner));
+async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    lock(&site.requested).push(path.clone());
+    if path.ends_with(WEIGHTS) {
+        // An error means that the server ends.
+        let _ = site.weights.subscribe().wait_for(|weights| *weights == Weights::AtOnce).await;
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here").into_response();
+    }
+    let file = file_of(&site.folder, &path).and_then(|file| Some((content_type(&file), fs::read(file).ok()?)));
+    match file {
+        Some((content_type, bytes)) => {
+            // A page built anew is seen at once, and what the page keeps it keeps by itself.
+            let headers =
+                [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            (headers, Body::from(bytes)).into_response()
         }
-        if !matches!(request.method(), Method::Get | Method::Head) {
-            respond(request, plain(405, "only GET and HEAD are served here"));
-            return;
-        }
-        let file = file_of(&self.folder, &path).and_then(|file| Some((content_type(&file), File::open(file).ok()?)));
-        match file {
-            Some((content_type, file)) => {
-                let response = Response::from_file(file)
-                    // With its length said ahead, as a progress bar needs it.
-                    .with_chunked_threshold(usize::MAX)
-                    .with_header(header("Content-Type", content_type))
-                    // A page built anew is seen at once, and what the page keeps it keeps by itself.
-                    .with_header(header("Cache-Control", "no-store"))
-                    .with_header(header("X-Content-Type-Options", "nosniff"));
-                respond(request, response);
-            }
-            None => respond(request, plain(404, "there is no such file")),
-        }
+        None => (StatusCode::NOT_FOUND, "there is no such file").into_response(),
     }
 }
 
@@ -176,6 +161,7 @@ fn content_type(file: &Path) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         Some("md" | "txt") => "text/plain; charset=utf-8",
         Some("json") => "application/json",
+        Some("webmanifest") => "application/manifest+json",
         // Browsers compile WebAssembly while it arrives only if it is called so.
         Some("wasm") => "application/wasm",
         Some("svg") => "image/svg+xml",
@@ -187,19 +173,6 @@ fn content_type(file: &Path) -> &'static str {
     }
 }
 
-fn plain(status: u16, text: &str) -> Response<io::Cursor<Vec<u8>>> {
-    Response::from_string(text).with_status_code(StatusCode(status))
-}
-
-fn respond<R: io::Read>(request: Request, response: Response<R>) {
-    // The browser may have gone away in the middle: that is its right.
-    let _ = request.respond(response);
-}
-
-fn header(name: &'static str, value: &'static str) -> Header {
-    Header::from_bytes(name, value).expect("names and values here are ASCII")
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -209,6 +182,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::thread;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
@@ -248,9 +222,9 @@ mod tests {
         let server = start(&folder, Weights::AtOnce);
         let page = ask(&server, "GET /?x=1");
         assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("<p>page"), "{page}");
-        assert!(page.contains("Content-Type: text/html") && page.contains("Content-Length: 7"), "{page}");
-        assert!(page.contains("Cache-Control: no-store"), "{page}");
-        assert!(ask(&server, "GET /a%20b.wasm").contains("Content-Type: application/wasm"));
+        assert!(page.contains("content-type: text/html") && page.contains("content-length: 7"), "{page}");
+        assert!(page.contains("cache-control: no-store"), "{page}");
+        assert!(ask(&server, "GET /a%20b.wasm").contains("content-type: application/wasm"));
         assert!(!ask(&server, "HEAD /").contains("<p>page"));
         assert!(ask(&server, "POST /").starts_with("HTTP/1.1 405"));
         assert_eq!(server.requested(), ["/", "/a%20b.wasm", "/", "/"]);

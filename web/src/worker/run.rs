@@ -11,15 +11,16 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::requests;
 use crate::worker::message::{Said, decode, encode};
 use crate::worker::protocol::Request;
-use crate::{mri, xray};
+use crate::{lesson, mri, xray};
 
 /// Runs the program `worker`.
 pub fn start() {
-    let xray = xray::worker::Service::new();
-    let mri = mri::worker::Service::new();
+    let (xray, mri) = (xray::worker::Service::new(), mri::worker::Service::new());
+    let lesson = lesson::worker::Service::default();
     listen(move |request, bytes| match request {
         Request::Xray(request) => xray.receive(request, bytes),
         Request::Mri(request) => mri.receive(request, bytes),
+        Request::Lesson(request) => lesson.receive(request, &bytes),
     });
 }
 

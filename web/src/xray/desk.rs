@@ -163,8 +163,7 @@ impl Desk {
                     requests::set_loaded();
                 }
             }
-            // This worker is asked nothing else.
-            Event::Response(Response::Mri(_), _) => {}
+            Event::Response(Response::Mri(_) | Response::Lesson(_), _) => {} // of another desk's worker
             Event::Died { defect } => {
                 self.session.update(|session| session.worker_died(defect.as_deref()));
                 if self.session.with_untracked(|session| session.model == Model::Starting) {
