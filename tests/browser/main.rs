@@ -11,4 +11,5 @@ mod loading;
 mod offline;
 mod parity;
 mod session;
+mod training;
 mod use_without_mouse;
