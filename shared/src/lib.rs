@@ -31,6 +31,7 @@ pub mod model;
 pub mod nn;
 pub mod phantom;
 pub mod prep;
+pub mod recognize;
 pub mod train;
 
 pub use error::{Error, Result};

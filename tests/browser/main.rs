@@ -7,6 +7,7 @@ mod accessibility;
 mod answers;
 mod files;
 mod instructions;
+mod lesson;
 mod loading;
 mod offline;
 mod parity;

@@ -4,4 +4,5 @@
 
 mod networks;
 mod readers;
+mod recognition;
 mod volumes;

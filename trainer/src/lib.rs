@@ -6,6 +6,7 @@
 pub mod allocator;
 pub mod checkpoint;
 pub mod compare;
+pub mod complete;
 pub mod config;
 pub mod data;
 pub mod device;

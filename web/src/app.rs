@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::address::{Navigator, View};
 use crate::help::HelpPage;
 use crate::lesson::{self, LessonPage};
+use crate::mri::{self, MriPage};
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
 use crate::{language, offline, requests, training};
@@ -28,6 +29,7 @@ pub fn App() -> impl IntoView {
     let view = navigator.view();
     let xray = xray::Desk::new();
     let lesson = lesson::Desk::new(navigator);
+    let mri = mri::Desk::new();
     let training = training::Desk::new(training::Setting::default());
     view! {
         <Masthead navigator />
@@ -35,7 +37,7 @@ pub fn App() -> impl IntoView {
         <main>
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
-                View::Mri => ().into_any(),
+                View::Mri => view! { <MriPage desk=mri /> }.into_any(),
                 View::Lesson => view! { <LessonPage desk=lesson training navigator /> }.into_any(),
                 View::Help => view! { <HelpPage /> }.into_any(),
             }}

@@ -5,7 +5,8 @@
 //! exchange typed messages and nothing else, and the page's program contains no model code.
 //!
 //! Each part of the page has its folder, with what is asked and said, the worker's side, what the page knows as a plain
-//! value, and its components: [`xray`], [`lesson`], [`training`]; [`help`] has text alone. [`app`] starts them and [`shell`] frames them; [`address`] says which one is shown;
+//! value, and its components: [`xray`], [`mri`], [`lesson`], [`training`]; [`help`] has text alone. [`app`] starts them and
+//! [`shell`] frames them; [`address`] says which one is shown;
 //! [`language`] finds the words; [`requests`] counts what goes over the network and [`offline`] keeps the page for when there
 //! is none. [`worker`] is the wire, [`component`] and [`render`] are what several parts show, [`browser`] wraps the few
 //! browser calls they need.
@@ -19,6 +20,7 @@ pub mod component;
 pub mod help;
 pub mod language;
 pub mod lesson;
+pub mod mri;
 pub mod offline;
 pub mod render;
 pub mod requests;

@@ -1,10 +1,10 @@
 //! From the volumes of an examination to the outline of the enhancing tumour.
 
-use crate::error::{Error, Result};
-use crate::infer::segmenter::{SegmenterPlan, SlicesOf};
+use crate::error::Result;
+use crate::infer::prepared_scan::PreparedScan;
+use crate::infer::segmenter::SegmenterPlan;
 use crate::io::{Geometry, SegmenterCard, Volume, Weights};
 use crate::modality::{Modality, ModalitySet};
-use crate::prep::volume::{Grid, Resampler, normalize};
 
 /// Whether to go on with a long computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,183 +13,6 @@ pub enum Flow {
     Continue,
     /// Stop, and give what there is.
     Stop,
-}
-
-/// The volumes of an examination on a network's grid.
-///
-/// Slices are axial and counted from the lowest up, whatever the order of the files; in a slice, `[H, W]`, rows go from the
-/// back to the front and pixels from left to right.
-pub struct PreparedScan {
-    /// Of the first volume, as in its file.
-    geometry: Geometry,
-    /// The same in canonical order.
-    canonical: Geometry,
-    present: ModalitySet,
-    /// Of each sequence that is there: `[slice, size, size]`, standardized, 0 where there is no brain.
-    planes: [Option<Vec<f32>>; Modality::COUNT],
-    area: usize,
-    /// For each voxel in canonical order the sequences that have brain there, a bit each.
-    brain: Vec<u8>,
-    to_volume: Resampler,
-}
-
-impl PreparedScan {
-    /// Standardizes the volumes of some sequences and puts them on the grid. `files` are their names in messages.
-    ///
-    /// The volumes are matched voxel by voxel in canonical order: their places in the world may disagree, as they do in
-    /// BRATS of 2015; their sizes may not.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::VolumeSizes`] if two volumes differ in size, wanted or not; [`Error::NoBrain`] for a volume of one value;
-    /// [`Error::SequencesNeeded`] if none of the wanted ones is there.
-    pub fn new(
-        grid: Grid,
-        wanted: ModalitySet,
-        files: &[&str; Modality::COUNT],
-        volumes: &[Option<Volume>; Modality::COUNT],
-    ) -> Result<Self> {
-        grid.check()?;
-        check_sizes(files, volumes)?;
-        let mut scan: Option<Self> = None;
-        for modality in wanted.iter() {
-            let Some(volume) = &volumes[modality.index()] else { continue };
-            match &mut scan {
-                Some(scan) => scan.present = ModalitySet::new(scan.present.iter().chain([modality]))?,
-                None => scan = Some(Self::empty(grid, modality, volume.geometry)),
-            }
-            if let Some(scan) = &mut scan {
-                scan.add(grid, modality, files[modality.index()], volume)?;
-            }
-        }
-        scan.ok_or_else(|| Error::SequencesNeeded {
-            needed: format!("at least one of {wanted}"),
-            given: "none of them".to_owned(),
-        })
-    }
-
-    fn empty(grid: Grid, modality: Modality, geometry: Geometry) -> Self {
-        let canonical = geometry.canonical();
-        Self {
-            geometry,
-            canonical,
-            present: ModalitySet::one(modality),
-            planes: [None, None, None, None],
-            area: grid.area(),
-            brain: vec![0; geometry.n_voxels()],
-            to_volume: grid.to_volume(&canonical),
-        }
-    }
-
-    fn add(&mut self, grid: Grid, modality: Modality, file: &str, volume: &Volume) -> Result<()> {
-        let Volume { geometry, mut voxels } = volume.to_canonical();
-        normalize(file, &geometry, &mut voxels)?;
-        for (brain, value) in self.brain.iter_mut().zip(&voxels) {
-            *brain |= u8::from(*value != 0.0) << modality.index();
-        }
-        // A file's own distances: they may disagree between the sequences.
-        let from_volume = grid.from_volume(&geometry);
-        let mut planes = Vec::with_capacity(self.area * self.n_slices());
-        for slice in voxels.chunks_exact(self.slice_len()) {
-            planes.extend(from_volume.apply(slice)?);
-        }
-        self.planes[modality.index()] = Some(planes);
-        Ok(())
-    }
-
-    /// The sequences that were put on the grid.
-    pub fn present(&self) -> ModalitySet {
-        self.present
-    }
-
-    /// The first volume's voxels as in its file.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
-    }
-
-    /// The same voxels in canonical order.
-    pub fn canonical(&self) -> &Geometry {
-        &self.canonical
-    }
-
-    /// Slices of the volume.
-    pub fn n_slices(&self) -> usize {
-        self.canonical.size[2]
-    }
-
-    /// The slices in which one of these sequences has brain.
-    pub fn slices(&self, sequences: ModalitySet) -> Vec<usize> {
-        let bits = bits(sequences);
-        let has_brain = |slice: &[u8]| slice.iter().any(|brain| brain & bits != 0);
-        let slices = self.brain.chunks_exact(self.slice_len()).enumerate();
-        slices.filter(|(_, slice)| has_brain(slice)).map(|(position, _)| position).collect()
-    }
-
-    fn slice_len(&self) -> usize {
-        self.canonical.size[0] * self.canonical.size[1]
-    }
-
-    /// Runs a network on a slice, given some of the sequences: the probability of enhancing tumour at each voxel of the
-    /// slice, `[H, W]`; 0 where none of them has brain.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if there is no such slice or the plan is for another grid, and those of [`SegmenterPlan::run`].
-    pub fn run(&self, plan: &mut SegmenterPlan, sequences: ModalitySet, slice: usize) -> Result<Vec<f32>> {
-        if slice >= self.n_slices() {
-            return Err(Error::Shape {
-                what: "slice of a volume",
-                expected: format!("one of {}", self.n_slices()),
-                found: format!("number {slice}, counted from 0"),
-            });
-        }
-        let plane = |modality: Modality| -> Option<&[f32]> {
-            let planes = self.planes[modality.index()].as_ref().filter(|_| sequences.contains(modality))?;
-            planes.get(slice * self.area..(slice + 1) * self.area)
-        };
-        let slices: SlicesOf<'_> = Modality::ALL.map(plane);
-        let mut probabilities = self.to_volume.apply(plan.run(&slices)?)?;
-        let (bits, begin) = (bits(sequences), slice * self.slice_len());
-        for (probability, brain) in probabilities.iter_mut().zip(&self.brain[begin..]) {
-            if brain & bits == 0 {
-                *probability = 0.0;
-            }
-        }
-        Ok(probabilities)
-    }
-}
-
-fn bits(sequences: ModalitySet) -> u8 {
-    sequences.iter().fold(0, |bits, modality| bits | 1 << modality.index())
-}
-
-/// Holds the sizes of all volumes, in canonical order, against that of the first one.
-fn check_sizes(files: &[&str; Modality::COUNT], volumes: &[Option<Volume>; Modality::COUNT]) -> Result<()> {
-    let geometries = volumes.iter().map(|volume| volume.as_ref().map(|volume| volume.geometry));
-    let mut given = files.iter().zip(geometries).filter_map(|(file, geometry)| Some((*file, geometry?)));
-    let Some((first, geometry)) = given.next() else { return Ok(()) };
-    let size = |geometry: &Geometry| geometry.canonical().size;
-    match given.find(|(_, other)| size(other) != size(&geometry)) {
-        None => Ok(()),
-        Some((second, other)) => {
-            let words = |of: &Geometry| {
-                let [x, y, z] = of.size;
-                // Equal numbers along other axes would look like equal sizes.
-                let axes = if geometry.size == other.size {
-                    format!(" {}", of.orientation().letters())
-                } else {
-                    String::new()
-                };
-                format!("{x} x {y} x {z}{axes}")
-            };
-            Err(Error::VolumeSizes {
-                first: first.to_owned(),
-                first_size: words(&geometry),
-                second: second.to_owned(),
-                second_size: words(&other),
-            })
-        }
-    }
 }
 
 /// A mask that grows slice by slice.
@@ -211,9 +34,9 @@ impl Outline {
     /// is called tumour.
     pub fn new(scan: &PreparedScan, sequences: ModalitySet, threshold: f32) -> Self {
         Self {
-            geometry: scan.geometry,
+            geometry: *scan.geometry(),
             threshold,
-            mask: vec![0; scan.geometry.n_voxels()],
+            mask: vec![0; scan.geometry().n_voxels()],
             slice_len: scan.slice_len(),
             slices: Vec::new(),
             of: scan.slices(sequences).len(),
@@ -224,12 +47,16 @@ impl Outline {
     pub fn add(&mut self, slice: usize, probabilities: &[f32]) {
         let Some(mask) = self.mask.chunks_exact_mut(self.slice_len).nth(slice) else { return };
         for (label, probability) in mask.iter_mut().zip(probabilities) {
-            // What is not brain has probability 0 and is no tumour at any threshold.
-            *label = u8::from(*probability >= self.threshold && *probability > 0.0);
+            *label = label_of(self.threshold, *probability);
         }
         if let Err(place) = self.slices.binary_search(&slice) {
             self.slices.insert(place, slice);
         }
+    }
+
+    /// The mask of a slice, 1 for tumour: what [`Self::add`] makes of it.
+    pub fn mask_of(threshold: f32, probabilities: &[f32]) -> Vec<u8> {
+        probabilities.iter().map(|probability| label_of(threshold, *probability)).collect()
     }
 
     /// The mask of all slices so far, in canonical order: 1 for tumour.
@@ -250,6 +77,11 @@ impl Outline {
             geometry: self.geometry,
         }
     }
+}
+
+/// What is not brain has probability 0 and is no tumour at any threshold.
+fn label_of(threshold: f32, probability: f32) -> u8 {
+    u8::from(probability >= threshold && probability > 0.0)
 }
 
 /// An outline of the enhancing tumour.
@@ -323,7 +155,16 @@ impl VolumeSegmenter {
     ///
     /// Those of [`PreparedScan::run`].
     pub fn probabilities(&mut self, scan: &PreparedScan, slice: usize) -> Result<Vec<f32>> {
-        scan.run(&mut self.plan, scan.present(), slice)
+        self.probabilities_of(scan, scan.present(), slice)
+    }
+
+    /// The same given some of the scan's sequences.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PreparedScan::run`].
+    pub fn probabilities_of(&mut self, scan: &PreparedScan, sequences: ModalitySet, slice: usize) -> Result<Vec<f32>> {
+        scan.run(&mut self.plan, sequences, slice)
     }
 
     /// An empty mask of a scan, at the card's threshold.

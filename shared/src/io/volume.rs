@@ -1,12 +1,14 @@
 //! A volume as every reader delivers it, and how its axes lie in the patient.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// The six orders of three axes.
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /// Where the voxels of a volume are.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Geometry {
     /// Voxels along x, y and z, each at least 1; x is the fastest in memory.
     pub size: [usize; 3],

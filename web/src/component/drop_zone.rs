@@ -3,8 +3,10 @@
 use leptos::ev;
 use leptos::html::Input;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use web_sys::{ClipboardEvent, DataTransfer, DragEvent, File, FileList};
 
+use super::dropped::Dropped;
 use crate::language::t;
 
 /// How files came in.
@@ -29,6 +31,16 @@ impl Manner {
     }
 }
 
+/// What can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// Files.
+    #[default]
+    Files,
+    /// Files and folders.
+    FilesAndFolders,
+}
+
 /// The area to drop files on, with a button to choose them. A drop or a paste elsewhere on the page counts too.
 #[component]
 pub fn DropZone(
@@ -46,6 +58,9 @@ pub fn DropZone(
     /// Takes the files.
     #[prop(into)]
     on_files: Callback<(Vec<File>, Manner)>,
+    /// Whether folders are looked into, and can be chosen.
+    #[prop(optional)]
+    kinds: Kinds,
 ) -> impl IntoView {
     // Entering a child comes before leaving its parent: count, so that the mark does not flicker.
     let depth = RwSignal::new(0_i32);
@@ -56,9 +71,15 @@ pub fn DropZone(
         event.prevent_default();
         event.stop_propagation();
         depth.set(0);
-        on_files.run((dropped(event.data_transfer()), Manner::Dropped));
+        let dropped = Dropped::new(event.data_transfer().as_ref());
+        if kinds == Kinds::FilesAndFolders && dropped.has_folders() {
+            spawn_local(async move { on_files.run((dropped.files().await, Manner::Dropped)) });
+        } else {
+            on_files.run((files_of(event.data_transfer()), Manner::Dropped));
+        }
     };
-    let choose = move |_| {
+    let folder_input = NodeRef::<Input>::new();
+    let choose_from = move |input: NodeRef<Input>| {
         if let Some(input) = input.get() {
             let chosen = files(input.files());
             // The same file may be chosen again.
@@ -72,7 +93,7 @@ pub fn DropZone(
     // Without this the browser would leave the page and open the file.
     let over_elsewhere = window_event_listener(ev::dragover, |event| event.prevent_default());
     let paste = window_event_listener(ev::paste, move |event: ClipboardEvent| {
-        on_files.run((dropped(event.clipboard_data()), Manner::Pasted));
+        on_files.run((files_of(event.clipboard_data()), Manner::Pasted));
     });
     on_cleanup(move || {
         drop_elsewhere.remove();
@@ -105,9 +126,21 @@ pub fn DropZone(
                     multiple=true
                     accept=accept
                     node_ref=input
-                    on:change=choose
+                    on:change=move |_| choose_from(input)
                 />
                 <label class="button" for="file-input">{move || t!("shell.choose_files")}</label>
+                <Show when=move || kinds == Kinds::FilesAndFolders>
+                    <input
+                        class="visually-hidden"
+                        id="folder-input"
+                        data-testid="folder-input"
+                        type="file"
+                        prop:webkitdirectory=true
+                        node_ref=folder_input
+                        on:change=move |_| choose_from(folder_input)
+                    />
+                    <label class="button button-second" for="folder-input">{move || t!("shell.choose_folder")}</label>
+                </Show>
                 <span>{move || t!("shell.or_paste")}</span>
             </p>
             <p class="hint">{hint}</p>
@@ -115,7 +148,7 @@ pub fn DropZone(
     }
 }
 
-fn dropped(transfer: Option<DataTransfer>) -> Vec<File> {
+fn files_of(transfer: Option<DataTransfer>) -> Vec<File> {
     files(transfer.and_then(|transfer| transfer.files()))
 }
 

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::component::{CaseChoice, HeatMap, Methods, Switches, Tour, Verdict};
+use super::component::{CaseChoice, HeatMap, Methods, ReportTable, Switches, Tour, Verdict};
 use super::desk::Desk;
 use crate::address::Navigator;
 use crate::language::t;
@@ -66,6 +66,7 @@ pub fn LessonPage(
             </section>
             <TrainingPanel desk=training navigator />
             <Verdict />
+            <ReportTable navigator />
         </div>
     }
 }

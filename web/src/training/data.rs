@@ -43,14 +43,13 @@ impl Pairs {
     }
 
     /// Numbers the words of the reports.
-    pub(super) fn vocabulary(&self) -> Result<ReportTokenizer> {
+    pub(super) fn vocabulary(&self) -> ReportTokenizer {
         ReportTokenizer::fit(self.texts.iter().map(String::as_str), MIN_WORD_COUNT, None)
     }
 
     /// Turns the reports into numbers of words.
-    pub(super) fn tokenize(&mut self, tokenizer: &ReportTokenizer) -> Result<()> {
-        self.reports = self.texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<_>>()?;
-        Ok(())
+    pub(super) fn tokenize(&mut self, tokenizer: &ReportTokenizer) {
+        self.reports = self.texts.iter().map(|text| tokenizer.encode(text)).collect();
     }
 
     /// How many there are.

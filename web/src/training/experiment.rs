@@ -83,9 +83,9 @@ impl Experiment {
     pub fn new(setting: Setting, seed: u64) -> Result<Self> {
         let mut train = Pairs::generate(N_TRAIN, FIRST_SEED + seed);
         let mut test = Pairs::generate(N_TEST, TEST_SEED);
-        let tokenizer = train.vocabulary()?;
-        train.tokenize(&tokenizer)?;
-        test.tokenize(&tokenizer)?;
+        let tokenizer = train.vocabulary();
+        train.tokenize(&tokenizer);
+        test.tokenize(&tokenizer);
 
         let stream = |number| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);

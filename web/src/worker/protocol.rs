@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{lesson, xray};
+use crate::{lesson, mri, xray};
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ pub enum Request {
     Xray(xray::protocol::Request),
     /// About a lesson.
     Lesson(lesson::protocol::Request),
+    /// About brain MRI.
+    Mri(mri::protocol::Request),
 }
 
 /// From the worker to the page.
@@ -20,6 +22,8 @@ pub enum Response {
     Xray(xray::protocol::Response),
     /// About a lesson.
     Lesson(lesson::protocol::Response),
+    /// About brain MRI.
+    Mri(mri::protocol::Response),
 }
 
 /// Where a model's weights came from.

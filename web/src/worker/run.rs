@@ -11,13 +11,16 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::requests;
 use crate::worker::message::{Said, decode, encode};
 use crate::worker::protocol::Request;
-use crate::{lesson, xray};
+use crate::{lesson, mri, xray};
 
 /// Runs the program `worker`.
 pub fn start() {
-    let (xray, lesson) = (xray::worker::Service::new(), lesson::worker::Service::default());
+    let xray = xray::worker::Service::new();
+    let mri = mri::worker::Service::new();
+    let lesson = lesson::worker::Service::default();
     listen(move |request, bytes| match request {
         Request::Xray(request) => xray.receive(request, bytes),
+        Request::Mri(request) => mri.receive(request, bytes),
         Request::Lesson(request) => lesson.receive(request, &bytes),
     });
 }

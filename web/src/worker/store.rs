@@ -60,6 +60,18 @@ impl Stored for VolumeSegmenter {
     }
 }
 
+/// A model and the bytes it was made of.
+pub struct Loaded<M> {
+    /// The model.
+    pub model: M,
+    /// Its card.
+    pub card_json: Vec<u8>,
+    /// Its weights.
+    pub weights: Vec<u8>,
+    /// Where the weights came from.
+    pub origin: Origin,
+}
+
 /// Fetches card and weights and makes a model of them.
 ///
 /// `progress` is told how many bytes of the weights are there, and how many there will be.
@@ -68,6 +80,15 @@ impl Stored for VolumeSegmenter {
 ///
 /// [`Failure`] in words: no network, or a card and weights that do not belong together or not to this version.
 pub async fn load<M: Stored>(card_url: &str, progress: impl Fn(u64, u64)) -> Result<(M, Origin), Failure> {
+    load_with_bytes(card_url, progress).await.map(|loaded| (loaded.model, loaded.origin))
+}
+
+/// As [`load`], with the bytes, for other workers to take.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub async fn load_with_bytes<M: Stored>(card_url: &str, progress: impl Fn(u64, u64)) -> Result<Loaded<M>, Failure> {
     let store = open_store().await;
     let card_json = fetch_card(card_url, store.as_ref()).await?;
     let card_file = file_name(card_url);
@@ -80,22 +101,22 @@ pub async fn load<M: Stored>(card_url: &str, progress: impl Fn(u64, u64)) -> Res
     // The hash in the key: weights of another version are never taken for these.
     let key = format!("{weights_url}?sha256={}", file.sha256);
 
-    if let Some(bytes) = read_store(store.as_ref(), &key).await {
-        match M::from_bytes(card_file, &card_json, &bytes) {
-            Ok(model) => return Ok((model, Origin::Kept)),
+    if let Some(weights) = read_store(store.as_ref(), &key).await {
+        match M::from_bytes(card_file, &card_json, &weights) {
+            Ok(model) => return Ok(Loaded { model, card_json, weights, origin: Origin::Kept }),
             // The stored copy is damaged: fetch it again.
             Err(Error::WeightsHash { .. }) => {}
             Err(error) => return Err(misfit(&error)),
         }
     }
-    let bytes = fetch_weights(&weights_url, &file, progress).await?;
-    let model = M::from_bytes(card_file, &card_json, &bytes).map_err(|error| misfit(&error))?;
-    let origin = match keep(store.as_ref(), card_url, &card_json, &key, &bytes).await {
+    let weights = fetch_weights(&weights_url, &file, progress).await?;
+    let model = M::from_bytes(card_file, &card_json, &weights).map_err(|error| misfit(&error))?;
+    let origin = match keep(store.as_ref(), card_url, &card_json, &key, &weights).await {
         Ok(()) => Origin::FetchedAndKept,
         // No store or no room in it: the model works all the same, and the page says that it was not kept.
         Err(_refused) => Origin::FetchedOnly,
     };
-    Ok((model, origin))
+    Ok(Loaded { model, card_json, weights, origin })
 }
 
 fn misfit(error: &Error) -> Failure {

@@ -25,9 +25,13 @@ impl Service {
     /// Does what is asked, and says what comes of it.
     pub fn receive(&self, request: Request, bytes: Vec<Vec<u8>>) {
         match request {
-            Request::Read { id, file } => {
+            Request::Read { id, file, wish } => {
                 let bytes = bytes.into_iter().next().unwrap_or_default();
-                self.reader.borrow_mut().read(id, &file, bytes, &mut reply);
+                self.reader.borrow_mut().read(id, &file, bytes, wish, &mut reply);
+            }
+            Request::Join { id, revision, text } => {
+                let features = bytes.into_iter().next().unwrap_or_default();
+                self.reader.borrow().join(id, revision, &text, &features, &mut reply);
             }
             Request::Load { card_url } => {
                 let reader = Rc::clone(&self.reader);
@@ -44,20 +48,17 @@ impl Default for Service {
 }
 
 async fn load(reader: &RefCell<Reader>, card_url: &str) {
-    let progress = |received, total| reply(Response::Progress { received, total }, None);
+    let progress = |received, total| reply(Response::Progress { received, total }, Vec::new());
     match store::load::<XrayClassifier>(card_url, progress).await {
         Ok((model, origin)) => {
-            reply(Response::Ready { card: Box::new(model.card().clone()), origin }, None);
+            reply(Response::Ready { card: Box::new(model.card().clone()), origin }, Vec::new());
             reader.borrow_mut().set_model(model, &mut reply);
         }
-        Err(failure) => reply(Response::LoadFailed(failure), None),
+        Err(failure) => reply(Response::LoadFailed(failure), Vec::new()),
     }
 }
 
-fn reply(response: Response, pixels: Option<Vec<u8>>) {
-    let response = protocol::Response::Xray(response);
-    match pixels {
-        Some(pixels) => say(&response, &[&pixels]),
-        None => say(&response, &[]),
-    }
+fn reply(response: Response, bytes: Vec<Vec<u8>>) {
+    let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+    say(&protocol::Response::Xray(response), &bytes);
 }

@@ -3,12 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Error;
 use crate::io::card::{CARD_VERSION, Training, WeightsFile};
 use crate::io::segmenter_card::SubsetCard;
 use crate::io::weights::sha256_hex;
 use crate::io::weights::{Encoding, NamedTensor};
 use crate::model::hemis::HemisConfig;
 use crate::model::segmenter::SegmenterConfig;
+use crate::prep::volume::Grid;
 
 const FILES: [&str; 4] = ["flair.nii", "t1.nii", "t1c.nii", "t2.nii"];
 
