@@ -14,6 +14,7 @@ mod mri;
 mod offline;
 mod parity;
 mod session;
+mod training;
 mod use_without_mouse;
 mod volumes;
 mod workbench;

@@ -40,6 +40,11 @@ impl Desk {
         self.session.read_only()
     }
 
+    /// Fetches the program, so that starting makes no request. If that fails, starting tries again and tells.
+    pub fn prepare(self) {
+        spawn_local(async { drop(Program::fetch_simd(PROGRAM).await) });
+    }
+
     /// Sets the controls.
     pub fn choose(self, setting: Setting) {
         self.session.update(|session| session.choose(setting));
@@ -51,7 +56,7 @@ impl Desk {
         self.session.update(Session::begin);
         let round = self.round.get_value();
         spawn_local(async move {
-            let program = Program::fetch(PROGRAM).await;
+            let program = Program::fetch_simd(PROGRAM).await;
             // The person may have reset, or left, while the program came.
             if self.round.try_get_value() == Some(round)
                 && let Err(message) = program.and_then(|program| self.begin(&program, round))

@@ -138,16 +138,6 @@ impl Experiment {
         Ok(None)
     }
 
-    /// All weights of all models: what two trainings have in common if nothing differs.
-    ///
-    /// # Errors
-    ///
-    /// Those of the tensor library.
-    pub fn weights(&self) -> Result<Vec<f32>> {
-        let all = [&self.joint, &self.twin, &self.cmim].map(Learner::weights);
-        Ok(all.into_iter().collect::<Result<Vec<_>>>()?.concat())
-    }
-
     fn train_step(&mut self) -> Result<()> {
         let mut pairs = self.labelled.deal(LABELLED_PER_STEP);
         let n_labelled = pairs.len();

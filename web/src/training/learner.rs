@@ -63,7 +63,6 @@ enum Model {
 pub(super) struct Learner {
     method: Method,
     model: Model,
-    parameters: Parameters,
     adam: Adam,
     means: RunningMeans,
     locations: ChaCha8Rng,
@@ -91,7 +90,6 @@ impl Learner {
             method,
             model,
             adam: Adam::new(trained, WEIGHT_DECAY)?,
-            parameters,
             means: RunningMeans::default(),
             locations: ChaCha8Rng::seed_from_u64(seed),
             n_steps,
@@ -162,10 +160,5 @@ impl Learner {
         let found = model.cross_modal(&image, &paired.reports, &paired.negatives, &mut means, &mut locations, false)?;
         let Some(estimate) = found.local_global else { return Ok(None) };
         Ok(Some(estimate.chance - f64::from(estimate.loss.to_scalar::<f32>()?)))
-    }
-
-    /// All weights, by name and in one row: what two trainings have in common if nothing differs.
-    pub(super) fn weights(&self) -> Result<Vec<f32>> {
-        Ok(self.parameters.to_tensors()?.into_values().flat_map(|tensor| tensor.data).collect())
     }
 }

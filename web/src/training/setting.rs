@@ -26,7 +26,7 @@ pub const STEPS: [usize; 2] = [2, 2000];
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { lambda: 3, labelled: 15, seeds: 4, steps: 160 }
+        Self { lambda: 3, labelled: 100, seeds: 4, steps: 160 }
     }
 }
 
@@ -80,7 +80,7 @@ impl Setting {
         Self { steps: steps.clamp(STEPS[0], STEPS[1]), ..self }
     }
 
-    /// Reads `lambda,labelled,seeds,steps`, such as `0.3,15,4,160`; what is missing or makes no sense is as by default.
+    /// Reads `lambda,labelled,seeds,steps`, such as `0.3,100,4,160`; what is missing or makes no sense is as by default.
     pub fn parse(text: &str) -> Self {
         let mut parts = text.split(',').map(str::trim);
         let default = Self::default();

@@ -47,6 +47,7 @@ pub fn TrainingPanel(
             navigator.set(ADDRESS, text.as_deref());
         });
     }
+    desk.prepare();
     on_cleanup(move || {
         if is_own {
             desk.reset();
