@@ -38,6 +38,8 @@ pub struct Desk {
     /// Where each file's bytes are, for reading it and for reading it again.
     sources: StoredValue<HashMap<FileId, Source>, LocalStorage>,
     pause: StoredValue<Option<TimeoutHandle>>,
+    /// Card and weights of the person's own model, for a worker that has to start anew.
+    own: StoredValue<Option<[ArrayBuffer; 2]>, LocalStorage>,
 }
 
 /// Where a file's bytes are.
@@ -68,6 +70,7 @@ impl Desk {
             is_starting: StoredValue::new(false),
             sources: StoredValue::new_local(HashMap::new()),
             pause: StoredValue::new(None),
+            own: StoredValue::new_local(None),
         }
     }
 
@@ -123,12 +126,34 @@ impl Desk {
             return;
         }
         let names: Vec<String> = files.iter().map(File::name).collect();
+        if let Some(pair) = model_among(&names) {
+            let [card, weights] = pair.map(|at| files[at].clone());
+            return spawn_local(async move { self.take_model(&card, &weights).await });
+        }
         let begin = |session: &mut Session| session.begin_all(names.iter().map(String::as_str));
         let ids = self.session.try_update(begin).unwrap_or_default();
         self.sources.update_value(|sources| {
             sources.extend(ids.into_iter().zip(files.iter().cloned().map(Source::File)));
         });
         self.read_next();
+    }
+
+    /// Reads a person's own model, a card and its weights, and has it answer.
+    async fn take_model(self, card: &File, weights: &File) {
+        let read = async {
+            let card_json = browser::read(card, &card.name()).await?;
+            Ok::<_, String>([card_json, browser::read(weights, &weights.name()).await?])
+        };
+        match read.await {
+            Ok(own) => {
+                self.own.set_value(Some(own));
+                self.load();
+            }
+            Err(message) => self.session.update(|session| {
+                let id = session.begin(&card.name(), None);
+                session.fail(id, message);
+            }),
+        }
     }
 
     /// Takes bytes that the page has already, as the content of a file of this name.
@@ -250,8 +275,13 @@ impl Desk {
 
     fn load(self) {
         let Some(client) = self.client() else { return };
-        let sent =
-            card_url().and_then(|card_url| client.send(&protocol::Request::Xray(Request::Load { card_url }), &[]));
+        let send = |request, bytes: &[ArrayBuffer]| client.send(&protocol::Request::Xray(request), bytes);
+        // Copies, because the worker takes the bytes away.
+        let own = self.own.with_value(|own| own.as_ref().map(|own| own.each_ref().map(|bytes| bytes.slice(0))));
+        let sent = match own {
+            Some(own) => send(Request::Use, &own),
+            None => card_url().and_then(|card_url| send(Request::Load { card_url }, &[])),
+        };
         if let Err(message) = sent {
             self.model_failed(FailureKind::Model, &message);
         }
@@ -260,6 +290,9 @@ impl Desk {
     fn hear(self, event: Event<Response>) {
         match event {
             Event::Response(Response::Xray(response), bytes) => {
+                if matches!(response, super::protocol::Response::Refused(_)) {
+                    self.own.set_value(None);
+                }
                 self.session.update(|session| session.receive(response, bytes));
                 if self.session.with_untracked(|session| session.model.is_settled()) {
                     requests::set_loaded();
@@ -281,6 +314,12 @@ impl Default for Desk {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Positions of a model's card and weights among the names of files.
+fn model_among(names: &[String]) -> Option<[usize; 2]> {
+    let ends_in = |ending: &str| names.iter().position(|name| name.ends_with(ending));
+    Some([ends_in(".json")?, ends_in(".safetensors")?])
 }
 
 /// The worker has no address of its own to complete a relative one with.

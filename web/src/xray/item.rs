@@ -96,6 +96,11 @@ impl Report {
         }
     }
 
+    /// Forgets what another model has said; the text stays.
+    pub fn forget_answer(&mut self) {
+        self.joined = None;
+    }
+
     /// Whether there is anything to read.
     pub fn is_empty(&self) -> bool {
         self.text.trim().is_empty()

@@ -20,6 +20,9 @@ pub enum Request {
         /// Absolute address of the card; the weights lie beside it.
         card_url: String,
     },
+    /// Use a person's own model, whose card and weights come along, in place of the one there is. Answered by
+    /// [`Response::Ready`] or [`Response::Refused`].
+    Use,
     /// Read the file whose bytes come along. Answered by [`Response::Image`] and, if that is wished, by
     /// [`Response::Answer`]; or by [`Response::Failed`]. Before the model is there, the image waits for it, and a later
     /// one takes its place.
@@ -71,6 +74,8 @@ pub enum Response {
     },
     /// There is no model.
     LoadFailed(Failure),
+    /// A person's own model is none that this page can use; the one before it stays.
+    Refused(Failure),
     /// The file is an image. Two pieces of bytes come along, both row by row: its reduced pixels, two bytes of grey each,
     /// the lower first; and its thumbnail, one byte each.
     Image {

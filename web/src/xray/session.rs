@@ -153,8 +153,17 @@ impl Session {
     pub fn receive(&mut self, response: Response, bytes: Vec<Vec<u8>>) {
         match response {
             Response::Progress { received, total } => self.model = Model::Fetching { received, total },
-            Response::Ready { card, origin } => self.model = Model::Ready { card: Arc::from(card), origin },
+            Response::Ready { card, origin } => {
+                if origin == Origin::Given {
+                    self.answer_again();
+                }
+                self.model = Model::Ready { card: Arc::from(card), origin };
+            }
             Response::LoadFailed(failure) => self.model = Model::Failed(failure),
+            Response::Refused(failure) => {
+                let id = self.begin("model.json", None);
+                self.fail(id, failure.message);
+            }
             Response::Image { id, image: info } => {
                 let mut bytes = bytes.into_iter();
                 let (pixels, thumbnail) = (bytes.next().unwrap_or_default(), bytes.next().unwrap_or_default());
@@ -188,6 +197,14 @@ impl Session {
                 }
             }
             Response::Failed { id, failure } => self.fail(id, failure.message),
+        }
+    }
+
+    /// What another model has answered is asked anew.
+    fn answer_again(&mut self) {
+        for item in self.items.iter_mut().filter(|item| item.state == ItemState::Answered) {
+            (item.state, item.answer, item.attempts) = (ItemState::Waiting, None, 0);
+            item.report.forget_answer();
         }
     }
 

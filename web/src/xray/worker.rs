@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 use super::protocol::{Request, Response};
 use super::reader::Reader;
 use crate::worker::run::{now_ms, say};
-use crate::worker::{protocol, store};
+use crate::worker::{Failure, FailureKind, protocol, store};
 
 /// The reader of x-rays in its worker.
 pub struct Service {
@@ -33,10 +33,26 @@ impl Service {
                 let features = bytes.into_iter().next().unwrap_or_default();
                 self.reader.borrow().join(id, revision, &text, &features, &mut reply);
             }
+            Request::Use => self.use_own(&bytes),
             Request::Load { card_url } => {
                 let reader = Rc::clone(&self.reader);
                 spawn_local(async move { load(&reader, &card_url).await });
             }
+        }
+    }
+}
+
+impl Service {
+    /// Takes a model that came as the bytes of its card and of its weights.
+    fn use_own(&self, bytes: &[Vec<u8>]) {
+        let [card, weights] = [0, 1].map(|i| bytes.get(i).map_or(&[][..], Vec::as_slice));
+        match XrayClassifier::from_bytes("model.json", card, weights) {
+            Ok(model) => {
+                let card = Box::new(model.card().clone());
+                reply(Response::Ready { card, origin: protocol::Origin::Given }, Vec::new());
+                self.reader.borrow_mut().set_model(model, &mut reply);
+            }
+            Err(error) => reply(Response::Refused(Failure::new(FailureKind::Model, &error)), Vec::new()),
         }
     }
 }
