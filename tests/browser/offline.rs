@@ -35,7 +35,7 @@ fn the_page_counts_no_request_after_loading() {
     let counted = r#"return document.querySelector('[data-testid="requests"]').dataset.since"#;
     assert_eq!(session.browser.execute(counted, &[]).expect("readable"), json!("0"));
     // The counter counts: a request of the page's own, to see it rise.
-    session.browser.execute("fetch('icon.svg?again')", &[]).expect("asks");
+    session.browser.execute("fetch('icon.svg?again').then((icon) => icon.text())", &[]).expect("asks");
     let one = r#"document.querySelector('[data-testid="requests"]').dataset.since === "1""#;
     page.wait_until("the request is counted", one).expect("counted");
 }
