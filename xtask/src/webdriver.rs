@@ -37,6 +37,16 @@ pub enum Key {
     Tab,
     /// Activates.
     Enter,
+    /// Arrow up.
+    Up,
+    /// Arrow down.
+    Down,
+    /// A page up.
+    PageUp,
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
 }
 
 impl Key {
@@ -44,6 +54,11 @@ impl Key {
         match self {
             Self::Tab => '\u{E004}',
             Self::Enter => '\u{E007}',
+            Self::Up => '\u{E013}',
+            Self::Down => '\u{E015}',
+            Self::PageUp => '\u{E00E}',
+            Self::Home => '\u{E011}',
+            Self::End => '\u{E010}',
         }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::prelude::{document, window};
 use leptos::task::spawn_local;
-use shared::io::SegmenterCard;
 use shared::prep::volume::Grid;
 use shared::{Modality, ModalitySet};
 use web_sys::Url;
@@ -55,13 +54,8 @@ pub enum News {
         /// Bytes there will be.
         total: u64,
     },
-    /// The model is there.
-    Model {
-        /// What it is.
-        card: Box<SegmenterCard>,
-        /// Where its weights came from; `None` if this crew had it already.
-        origin: Option<Origin>,
-    },
+    /// The model is there; this is where its weights came from.
+    Fetched(Origin),
     /// A slice is outlined; the last one when [`Progress::is_done`].
     Slice {
         /// Which.
@@ -135,9 +129,9 @@ impl Crew {
         }
     }
 
-    /// Outlines a scan in place of whatever was going on, and tells how it goes.
+    /// Outlines a scan in place of whatever was going on, and tells how it goes. A worker that is at a slice of the other
+    /// job ends that first.
     pub fn outline(&self, job: Job, hear: impl FnMut(News) + 'static) {
-        self.cancel();
         let slices = job.scan.slices(job.sequences);
         let id = {
             let state = &mut *self.0.borrow_mut();
@@ -209,9 +203,10 @@ impl Crew {
             if state.models.contains_key(&running.job.model) {
                 None
             } else {
-                Some(card_url(&running.job.model).and_then(|card_url| {
+                let model = running.job.model.clone();
+                Some(card_url(&model).and_then(|card_url| {
                     let first = state.workers.first().ok_or("there is no worker")?;
-                    first.client.send(&protocol::Request::Mri(Request::Fetch { card_url }), &[])
+                    first.client.send(&protocol::Request::Mri(Request::Fetch { model, card_url }), &[])
                 }))
             }
         };
@@ -253,36 +248,41 @@ impl Crew {
 
     fn take(&self, number: usize, response: Response, mut bytes: Vec<Vec<u8>>) {
         match response {
-            Response::Progress { received, total } => self.tell(None, News::Fetching { received, total }),
-            Response::Fetched { card, origin } => {
-                let [card_json, weights] = <[Vec<u8>; 2]>::try_from(bytes).unwrap_or_default();
-                {
-                    let state = &mut *self.0.borrow_mut();
-                    let Some(running) = &state.job else { return };
-                    let name = running.job.model.clone();
-                    if let Some(worker) = state.workers.get_mut(number) {
-                        worker.model = Some(name.clone());
-                    }
-                    state.models.insert(name, Rc::new(ModelBytes { card_json, weights }));
+            Response::Progress { model, received, total } => {
+                if let Some(id) = self.waits_for(&model) {
+                    self.tell(id, News::Fetching { received, total });
                 }
-                self.tell(None, News::Model { card, origin: Some(origin) });
-                self.hand_out();
             }
-            Response::Taken { card } => self.tell(None, News::Model { card, origin: None }),
-            Response::NoModel(failure) => self.fail_any(failure),
+            Response::Fetched { model, origin } => {
+                let [card_json, weights] = <[Vec<u8>; 2]>::try_from(bytes).unwrap_or_default();
+                let waits = self.waits_for(&model);
+                self.0.borrow_mut().models.insert(model, Rc::new(ModelBytes { card_json, weights }));
+                if let Some(id) = waits {
+                    self.tell(id, News::Fetched(origin));
+                    self.hand_out();
+                }
+            }
+            Response::NoModel { model, failure } => {
+                if let Some(id) = self.waits_for(&model) {
+                    self.fail(id, failure);
+                }
+            }
             Response::Slice { job, slice, .. } => {
                 let progress = {
                     let state = &mut *self.0.borrow_mut();
                     if let Some(worker) = state.workers.get_mut(number) {
                         worker.slice = None;
                     }
-                    let Some(running) = state.job.as_mut().filter(|running| running.id == job) else { return };
-                    running.done += 1;
-                    running.progress()
+                    state.job.as_mut().filter(|running| running.id == job).map(|running| {
+                        running.done += 1;
+                        running.progress()
+                    })
                 };
+                // Of another job: this worker is free for the present one.
+                let Some(progress) = progress else { return self.hand_out() };
                 let mask = if bytes.is_empty() { Vec::new() } else { bytes.swap_remove(0) };
                 self.hand_out();
-                let hear = self.hearer(Some(job));
+                let hear = self.hearer(job);
                 if progress.is_done() {
                     self.0.borrow_mut().job = None;
                 }
@@ -290,7 +290,13 @@ impl Crew {
                     (hear.borrow_mut())(News::Slice { slice, mask, progress });
                 }
             }
-            Response::Failed { job, failure } => self.fail(job, failure),
+            Response::Failed { job, failure } => {
+                if let Some(worker) = self.0.borrow_mut().workers.get_mut(number) {
+                    worker.slice = None;
+                }
+                self.fail(job, failure);
+                self.hand_out();
+            }
             Response::Volume { .. } | Response::Refused { .. } | Response::Packed { .. } => {}
         }
     }
@@ -318,30 +324,27 @@ impl Crew {
         }
     }
 
-    fn hearer(&self, job: Option<JobId>) -> Option<Rc<RefCell<dyn FnMut(News)>>> {
+    /// The job whose model this is.
+    fn waits_for(&self, model: &str) -> Option<JobId> {
         let state = self.0.borrow();
-        let running = state.job.as_ref().filter(|running| job.is_none_or(|job| running.id == job));
-        running.map(|running| Rc::clone(&running.hear))
+        state.job.as_ref().filter(|running| running.job.model == model).map(|running| running.id)
     }
 
-    fn tell(&self, job: Option<JobId>, news: News) {
+    fn hearer(&self, job: JobId) -> Option<Rc<RefCell<dyn FnMut(News)>>> {
+        let state = self.0.borrow();
+        state.job.as_ref().filter(|running| running.id == job).map(|running| Rc::clone(&running.hear))
+    }
+
+    fn tell(&self, job: JobId, news: News) {
         if let Some(hear) = self.hearer(job) {
             (hear.borrow_mut())(news);
         }
     }
 
     fn fail(&self, job: JobId, failure: Failure) {
-        let hear = self.hearer(Some(job));
-        if let Some(hear) = hear {
+        if let Some(hear) = self.hearer(job) {
             self.cancel();
             (hear.borrow_mut())(News::Failed(failure));
-        }
-    }
-
-    fn fail_any(&self, failure: Failure) {
-        let id = self.0.borrow().job.as_ref().map(|running| running.id);
-        if let Some(id) = id {
-            self.fail(id, failure);
         }
     }
 }
@@ -358,8 +361,7 @@ impl Worker {
         let Job { scan, grid, model: name, sequences, .. } = &running.job;
         let send = |request: Request, bytes: &[ArrayBuffer]| self.client.send(&protocol::Request::Mri(request), bytes);
         if self.model.as_ref() != Some(name) {
-            let card_file = format!("{name}/model.json");
-            send(Request::TakeModel { card_file }, &[buffer(&model.card_json), buffer(&model.weights)])?;
+            send(Request::TakeModel { model: name.clone() }, &[buffer(&model.card_json), buffer(&model.weights)])?;
             self.model = Some(name.clone());
         }
         if self.scan != Some((scan.id, *grid)) {

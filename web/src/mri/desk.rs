@@ -7,7 +7,6 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::Modality;
 use shared::io::{SegmenterCard, metaimage};
-use wasm_bindgen::JsCast;
 use web_sys::File;
 
 use super::admission::{Admission, GRID, Read};
@@ -102,6 +101,9 @@ impl Desk {
                 given.push(Given { path, n_bytes: file.size(), data_file });
             }
             let (to_read, aside) = plan(&given);
+            if let Some([card, weights]) = model_among(&given).filter(|_| to_read.is_empty()) {
+                return self.read_model(&files[card], &files[weights]).await;
+            }
             let ids = self.begin(&given, &to_read, &aside);
             for (ToRead { file, data }, id) in to_read.into_iter().zip(ids) {
                 let read = async {
@@ -236,7 +238,7 @@ impl Desk {
             News::Fetching { received, total } => self.session.update(|session| {
                 session.outline.state = OutlineState::Preparing(Some((received, total)));
             }),
-            News::Model { .. } => {}
+            News::Fetched(_) => {}
             News::Slice { slice, mask, progress } => {
                 self.session.update(|session| session.take_slice(slice, &mask, progress));
                 self.screen.drawn.update(|drawn| *drawn += 1);
@@ -296,8 +298,20 @@ impl Desk {
         }
     }
 
-    /// Takes a person's own model, a card and its weights, and has it answer.
-    pub fn give_model(self, card_json: Vec<u8>, weights: Vec<u8>) {
+    /// Reads a person's own model, a card and its weights, and has it answer.
+    async fn read_model(self, card: &File, weights: &File) {
+        let read = async {
+            let card = browser::read(card, &card.name()).await?;
+            let weights = browser::read(weights, &weights.name()).await?;
+            Ok::<_, String>([card, weights].map(|bytes| js_sys::Uint8Array::new(&bytes).to_vec()))
+        };
+        match read.await {
+            Ok([card_json, weights]) => self.take_model(card_json, weights),
+            Err(message) => self.session.update(|session| session.trouble = Some(message)),
+        }
+    }
+
+    fn take_model(self, card_json: Vec<u8>, weights: Vec<u8>) {
         match SegmenterCard::from_json("model.json", &card_json) {
             Ok(card) if card.grid == GRID => {
                 self.crew().give_model(OWN, card_json, weights);
@@ -327,6 +341,12 @@ impl Default for Desk {
     }
 }
 
+/// Positions of a model's card and weights among files.
+fn model_among(given: &[Given]) -> Option<[usize; 2]> {
+    let ends_in = |ending: &str| given.iter().position(|given| given.path.ends_with(ending));
+    Some([ends_in(".json")?, ends_in(".safetensors")?])
+}
+
 /// What came of a file, as the session keeps it.
 fn state_of(id: VolumeId, path: &str, read: Read) -> FileState {
     match read {
@@ -350,7 +370,7 @@ async fn data_file_of(file: &File, path: &str) -> Option<String> {
     const HEADER_BYTES: f64 = 1e6;
     let head = file.slice_with_f64_and_f64(0.0, HEADER_BYTES.min(file.size())).ok()?;
     let bytes = browser::read(&head, path).await.ok()?;
-    let bytes = js_sys::Uint8Array::new(bytes.unchecked_ref()).to_vec();
+    let bytes = js_sys::Uint8Array::new(&bytes).to_vec();
     metaimage::data_file_name(path, &bytes).ok().flatten()
 }
 

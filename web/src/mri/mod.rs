@@ -31,7 +31,7 @@
 //!         let dice: Option<f64> = outline.dice();             // None without a truth; over the slices outlined so far
 //!         if progress.is_done() { /* the whole volume: outline.mask(), outline.volume_ml() */ }
 //!     }
-//!     News::Fetching { .. } | News::Model { .. } => {}
+//!     News::Fetching { .. } | News::Fetched(_) => {}
 //!     News::Failed(failure) => { /* in words */ }
 //! });
 //! crew.cancel();                                              // also when the lesson is left

@@ -5,7 +5,7 @@
 //! little endian, in canonical order (x to the patient's right, y to the front, z up; x the fastest).
 
 use serde::{Deserialize, Serialize};
-use shared::io::{Geometry, SegmenterCard};
+use shared::io::Geometry;
 use shared::prep::volume::Grid;
 use shared::recognize::{Role, Traits};
 use shared::{Modality, ModalitySet};
@@ -47,17 +47,18 @@ pub enum Request {
         /// The pixels of the networks that will see it.
         grid: Grid,
     },
-    /// Fetch the model of this card, and keep it as the worker's only one. Answered by [`Response::Progress`] any number of
+    /// Fetch a model for all workers; it is not yet taken by this one. Answered by [`Response::Progress`] any number of
     /// times, then by [`Response::Fetched`] or [`Response::NoModel`].
     Fetch {
+        /// Its name.
+        model: String,
         /// Absolute address of the card; the weights lie beside it.
         card_url: String,
     },
-    /// Take a model, as the worker's only one. Bytes: card, weights. Answered by [`Response::Taken`] or
-    /// [`Response::NoModel`].
+    /// Take a model, as the worker's only one. Bytes: card, weights. Answered by [`Response::NoModel`] if they are none.
     TakeModel {
-        /// Name of the card, for messages.
-        card_file: String,
+        /// Its name.
+        model: String,
     },
     /// Take a scan, as the worker's only one. Bytes of each sequence: pixels on the grid (32-bit floats), bits of the brain.
     TakeScan {
@@ -123,6 +124,8 @@ pub enum Response {
     },
     /// So much of the weights is there.
     Progress {
+        /// Of which model.
+        model: String,
         /// Bytes received.
         received: u64,
         /// Bytes there will be.
@@ -130,18 +133,18 @@ pub enum Response {
     },
     /// The model is there. Bytes: card, weights, for other workers to take.
     Fetched {
-        /// What it is.
-        card: Box<SegmenterCard>,
+        /// Its name.
+        model: String,
         /// Where its weights came from.
         origin: Origin,
     },
-    /// The model was taken.
-    Taken {
-        /// What it is.
-        card: Box<SegmenterCard>,
+    /// There is no such model.
+    NoModel {
+        /// Its name.
+        model: String,
+        /// Why.
+        failure: Failure,
     },
-    /// There is no model.
-    NoModel(Failure),
     /// A slice is outlined. Bytes: `[H, W]`, 1 for tumour.
     Slice {
         /// Which job.

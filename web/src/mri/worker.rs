@@ -10,7 +10,7 @@ use shared::prep::volume::Grid;
 use shared::{Error, Modality, ModalitySet};
 use wasm_bindgen_futures::spawn_local;
 
-use super::protocol::{Refusal, Request, Response, ScanId, file_name};
+use super::protocol::{Refusal, Request, Response, ScanId};
 use super::reader::{self, ReadVolume};
 use crate::worker::run::{now_ms, say};
 use crate::worker::{Failure, FailureKind, protocol, store};
@@ -53,11 +53,8 @@ impl Service {
                     reply(Response::Refused { id: first, refusal: Refusal::Unread(error.to_string()) }, &[]);
                 }
             },
-            Request::Fetch { card_url } => {
-                let state = Rc::clone(&self.state);
-                spawn_local(async move { fetch(&state, &card_url).await });
-            }
-            Request::TakeModel { card_file } => self.take_model(&card_file, &bytes),
+            Request::Fetch { model, card_url } => spawn_local(fetch(model, card_url)),
+            Request::TakeModel { model } => self.take_model(model, &bytes),
             Request::TakeScan { scan, grid, sequences } => {
                 let taken = take_scan(grid, &sequences, bytes);
                 // What does not fit is not taken: it is said when a slice is asked for.
@@ -74,18 +71,17 @@ impl Service {
         }
     }
 
-    fn take_model(&self, card_file: &str, bytes: &[Vec<u8>]) {
-        let [card, weights] = bytes else {
-            let failure = Failure::new(FailureKind::Model, &format!("{card_file}: the weights are missing"));
-            return reply(Response::NoModel(failure), &[]);
+    fn take_model(&self, model: String, bytes: &[Vec<u8>]) {
+        let file = format!("{model}/model.json");
+        let read = match bytes {
+            [card, weights] => VolumeSegmenter::from_bytes(&file, card, weights),
+            _ => Err(Error::EmptyFile { file }),
         };
-        match VolumeSegmenter::from_bytes(card_file, card, weights) {
-            Ok(model) => {
-                reply(Response::Taken { card: Box::new(model.card().clone()) }, &[]);
-                self.state.borrow_mut().model = Some(model);
-            }
-            Err(error) => reply(Response::NoModel(Failure::new(FailureKind::Model, &error)), &[]),
-        }
+        let taken = read.map_err(|error| {
+            let failure = Failure::new(FailureKind::Model, &error);
+            reply(Response::NoModel { model, failure }, &[]);
+        });
+        self.state.borrow_mut().model = taken.ok();
     }
 
     /// The mask of a slice.
@@ -119,22 +115,18 @@ fn pack(geometry: &Geometry, mask: &[u8]) -> Result<Vec<u8>, Error> {
     write_mask(geometry, &geometry.orientation().from_canonical(geometry.size, mask))
 }
 
-async fn fetch(state: &RefCell<State>, card_url: &str) {
-    let progress = |received, total| reply(Response::Progress { received, total }, &[]);
-    match store::load_with_bytes::<VolumeSegmenter>(card_url, progress).await {
-        Ok(loaded) => {
-            let card = Box::new(loaded.model.card().clone());
-            reply(Response::Fetched { card, origin: loaded.origin }, &[&loaded.card_json, &loaded.weights]);
-            state.borrow_mut().model = Some(loaded.model);
+async fn fetch(model: String, card_url: String) {
+    let progress = |received, total| reply(Response::Progress { model: model.clone(), received, total }, &[]);
+    match store::load_with_bytes::<VolumeSegmenter>(&card_url, progress).await {
+        Ok(store::Loaded { card_json, weights, origin, .. }) => {
+            reply(Response::Fetched { model, origin }, &[&card_json, &weights]);
         }
-        Err(failure) => reply(Response::NoModel(Failure { message: words(card_url, failure.message), ..failure }), &[]),
+        Err(Failure { kind, message }) => {
+            // The message names the card or the weights, which have one name for all models.
+            let failure = Failure { kind, message: format!("{model}/{message}") };
+            reply(Response::NoModel { model, failure }, &[]);
+        }
     }
-}
-
-/// A failure's words, which name the card alone: all cards have one name, their folders tell them apart.
-fn words(card_url: &str, message: String) -> String {
-    let folder = card_url.strip_suffix(&format!("/{}", file_name(card_url))).map(file_name);
-    folder.map_or(message.clone(), |folder| format!("{folder}/{message}"))
 }
 
 fn say_volume(id: u64, (mut volume, bytes): ReadVolume, start: f64) {

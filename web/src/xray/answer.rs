@@ -270,7 +270,7 @@ pub(crate) mod tests {
     #[test]
     fn a_summary_counts_none_and_one() {
         let mut scores = [0.1; Finding::COUNT];
-        let summary = |scores| summary(&rows(&card(), scores, None));
+        let summary = |scores: &[f32; Finding::COUNT]| summary(&rows(&card(), scores, None));
         assert_eq!(summary(&scores), "none of 14 findings reaches its threshold");
         scores[2] = 0.7;
         assert_eq!(summary(&scores), "1 of 14 findings at or above threshold: Effusion");

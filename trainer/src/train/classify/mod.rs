@@ -299,7 +299,7 @@ impl Task for Classification<'_> {
 
     fn losses(&self, model: &Model, batch: &Batch, means: &mut RunningMeans, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let weights = Tensor::new(&self.positive_weights, &self.device)?;
-        model.losses(batch, self.config, &weights, means, rng)
+        model.losses(batch, &weights, means, rng)
     }
 
     fn count(&self, batch: &Batch) -> (usize, usize) {

@@ -75,7 +75,6 @@ impl Model {
     pub(super) fn losses(
         &self,
         batch: &Batch,
-        config: &Config,
         positive_weights: &Tensor,
         means: &mut RunningMeans,
         rng: &mut ChaCha8Rng,

@@ -104,7 +104,12 @@ fn State(
         _ => None,
     };
     view! {
-        <div class="mri-state" data-testid="mri-state" data-state=move || state.with(OutlineState::name)>
+        <div
+            class="mri-state"
+            data-testid="mri-state"
+            data-state=move || state.with(OutlineState::name)
+            data-done=move || state.with(OutlineState::n_done).to_string()
+        >
             <p aria-hidden="true" class:mri-failed=move || state.with(|s| matches!(s, OutlineState::Failed(_)))>
                 {words}
             </p>

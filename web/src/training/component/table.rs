@@ -18,7 +18,7 @@ pub fn Results(
     let session = desk.session();
     let results = Memo::new(move |_| session.with(Session::results));
     let lines = Chart::Score.lines();
-    let head = lines.iter().map(|line| view! { <th scope="col">{move || name(*line)}</th> }).collect_view();
+    let head = move || lines.iter().map(|line| view! { <th scope="col">{move || name(*line)}</th> }).collect_view();
     let rows = move || {
         let row = |(seed, point)| {
             let scores = lines.iter().filter_map(|line| Chart::Score.value(*line, &point));
@@ -60,7 +60,7 @@ pub fn Results(
                     <thead>
                         <tr>
                             <td></td>
-                            {head.clone()}
+                            {head}
                             <th scope="col">{move || t!("training.chart_bound")}</th>
                         </tr>
                     </thead>
