@@ -263,8 +263,12 @@ mod tests {
             .collect()
     }
 
-    fn looked(square: &Vec<f32>) -> Looked {
+    fn looked(square: &[f32]) -> Looked {
         Looked::new(square, SIZE)
+    }
+
+    fn all(squares: &[Vec<f32>]) -> Vec<Looked> {
+        squares.iter().map(|square| looked(square)).collect()
     }
 
     fn discs(seeds: std::ops::Range<u64>) -> Vec<Vec<f32>> {
@@ -272,10 +276,7 @@ mod tests {
     }
 
     fn fitted() -> InputCheck {
-        InputCheck::fit(
-            discs(1..200).iter().map(looked).collect(),
-            &discs(200..300).iter().map(looked).collect::<Vec<_>>(),
-        )
+        InputCheck::fit(all(&discs(1..200)), &all(&discs(200..300)))
     }
 
     #[test]

@@ -138,7 +138,9 @@ fn orthonormalise(basis: &mut [Vec<f64>]) {
         }
         let length = dot(vector, vector).sqrt();
         let scale = if length > 1e-10 * start { 1.0 / length } else { 0.0 };
-        vector.iter_mut().for_each(|v| *v *= scale);
+        for value in vector.iter_mut() {
+            *value *= scale;
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Desk {
 
     fn begin(self, program: &Rc<Program>, round: usize) -> Result<(), String> {
         self.session.update(Session::started);
-        for number in 0..n_workers(self.session.with_untracked(|session| session.chosen.seeds())) {
+        for number in 0..n_workers(self.session.with_untracked(|session| session.trained.map_or(1, Setting::seeds))) {
             let hear = move |event| self.hear(event, number, round);
             let client = Client::start(Rc::clone(program), hear)?;
             self.workers.update_value(|workers| workers.push(client));
@@ -102,8 +102,13 @@ impl Desk {
     fn train_next(self, number: usize) -> Result<(), String> {
         let taken = self.session.try_update(|session| Some((session.trained?, session.take_seed()?))).flatten();
         let Some((setting, seed)) = taken else { return Ok(()) };
-        let worker = self.workers.with_value(|workers| workers.get(number).map(Rc::clone));
-        worker.map_or(Ok(()), |worker| worker.send(&Request::Train { setting, seed }, &[]))
+        let Some(worker) = self.workers.with_value(|workers| workers.get(number).map(Rc::clone)) else { return Ok(()) };
+        worker.send(&Request::Train { setting, seed }, &[])?;
+        // The seed before may have come to its end when the person had asked for a rest already.
+        if self.session.with_untracked(|session| session.state == State::Paused) {
+            worker.send(&Request::Pause, &[])?;
+        }
+        Ok(())
     }
 
     fn hear(self, event: Event<Response>, number: usize, round: usize) {

@@ -216,10 +216,10 @@ impl Desk {
     }
 
     /// Drops the report of the file that is looked at, or takes it up again.
-    pub fn drop_report(self, is_dropped: bool) {
+    pub fn toggle_report(self) {
         self.session.update(|session| {
             if let Some(item) = session.selected_item_mut() {
-                item.report.is_dropped = is_dropped;
+                item.report.is_dropped = !item.report.is_dropped;
             }
         });
         self.join();
@@ -248,7 +248,7 @@ impl Desk {
         if self.client().is_none() {
             return;
         }
-        if let Some(id) = self.session.try_update(Session::next).flatten() {
+        if let Some(id) = self.session.try_update(Session::begin_next).flatten() {
             self.read(id, Wish::Answer);
         }
     }

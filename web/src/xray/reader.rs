@@ -14,7 +14,7 @@ pub const PREVIEW_SIDE: usize = 1024;
 pub const THUMBNAIL_SIDE: usize = 64;
 
 /// Where answers go: the response and the bytes that come along.
-pub type Reply<'a> = &'a mut dyn FnMut(Response, Vec<Vec<u8>>);
+pub type Reply<'a> = &'a mut dyn FnMut(Response, &[Vec<u8>]);
 
 /// The model, and the image that waits for it.
 pub struct Reader {
@@ -53,7 +53,7 @@ impl Reader {
             Ok(image) => image,
             Err(error) => {
                 let failure = Failure::new(FailureKind::File, &error);
-                return reply(Response::Failed { id, failure }, Vec::new());
+                return reply(Response::Failed { id, failure }, &[]);
             }
         };
         drop(bytes); // the model may need the memory
@@ -69,7 +69,7 @@ impl Reader {
             source: image.source.clone(),
             decode_ms: (self.now_ms)() - start,
         };
-        reply(Response::Image { id, image: info }, vec![preview.to_bytes(), thumbnail.pixels]);
+        reply(Response::Image { id, image: info }, &[preview.to_bytes(), thumbnail.pixels]);
         match wish {
             Wish::Picture => {}
             Wish::Answer if self.model.is_some() => self.answer(id, &image, reply),
@@ -96,12 +96,12 @@ impl Reader {
                     spans: report.spans.iter().map(|span| (span.start, span.end)).collect(),
                     agreement: model.agreement(&features, &report).map_or_else(Vec::new, |agreement| agreement.scores),
                 };
-                reply(Response::Joined { id, revision, joined: Box::new(joined) }, Vec::new());
+                reply(Response::Joined { id, revision, joined: Box::new(joined) }, &[]);
             }
             Ok(None) => {}
             Err(error) => {
                 let failure = Failure::new(FailureKind::Model, &error);
-                reply(Response::Failed { id, failure }, Vec::new());
+                reply(Response::Failed { id, failure }, &[]);
             }
         }
     }
@@ -119,11 +119,11 @@ impl Reader {
                     infer_ms: (self.now_ms)() - start,
                 };
                 let features = examined.features.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                reply(Response::Answer { id, answer: Box::new(answer) }, vec![features]);
+                reply(Response::Answer { id, answer: Box::new(answer) }, &[features]);
             }
             Err(error) => {
                 let failure = Failure::new(FailureKind::Model, &error);
-                reply(Response::Failed { id, failure }, Vec::new());
+                reply(Response::Failed { id, failure }, &[]);
             }
         }
     }

@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// The next file to be read, if none is being read; it counts as being read from here on.
-    pub fn next(&mut self) -> Option<FileId> {
+    pub fn begin_next(&mut self) -> Option<FileId> {
         if self.items.iter().any(|item| item.state == ItemState::Reading) {
             return None;
         }
@@ -386,7 +386,7 @@ pub(crate) mod tests {
         let mut session = Session::default();
         assert_eq!(session.state(), State::Loading);
         let id = session.begin("a.png", None);
-        assert_eq!(session.next(), Some(id));
+        assert_eq!(session.begin_next(), Some(id));
         say(&mut session, Response::Progress { received: 5, total: 10 });
         image(&mut session, id);
         assert_eq!((session.state(), session.status()), (State::Loading, "a.png waits for the model.".to_owned()));
@@ -405,15 +405,15 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let ids = session.begin_all(["a.png", "notes.txt", "c.png"]);
-        assert_eq!((session.next(), session.next()), (Some(ids[0]), None));
+        assert_eq!((session.begin_next(), session.begin_next()), (Some(ids[0]), None));
         assert_eq!(session.queue(), Some((0, 3)));
         say(&mut session, answer(ids[0], 0.7, vec![]));
-        assert_eq!((session.next(), session.state()), (Some(ids[1]), State::Busy));
+        assert_eq!((session.begin_next(), session.state()), (Some(ids[1]), State::Busy));
         let failure = Failure::new(FailureKind::File, &"notes.txt: not an x-ray");
         say(&mut session, Response::Failed { id: ids[1], failure });
-        assert_eq!((session.next(), session.queue()), (Some(ids[2]), Some((2, 3))));
+        assert_eq!((session.begin_next(), session.queue()), (Some(ids[2]), Some((2, 3))));
         say(&mut session, answer(ids[2], 0.2, vec![]));
-        assert_eq!((session.next(), session.queue(), session.state()), (None, None, State::Answered));
+        assert_eq!((session.begin_next(), session.queue(), session.state()), (None, None, State::Answered));
         session.select(ids[1]);
         assert_eq!((session.state(), session.error()), (State::Error, Some("notes.txt: not an x-ray")));
         session.select(ids[2]);
@@ -429,10 +429,10 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let ids = session.begin_all(["a", "b", "c"]);
-        session.next();
+        session.begin_next();
         session.cancel();
         say(&mut session, answer(ids[0], 0.7, vec![]));
-        assert_eq!((session.next(), session.state()), (None, State::Answered));
+        assert_eq!((session.begin_next(), session.state()), (None, State::Answered));
         assert!(session.items()[1..].iter().all(|item| item.state == ItemState::Cancelled));
     }
 
@@ -441,7 +441,7 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let id = session.begin("cat.jpg", None);
-        session.next();
+        session.begin_next();
         say(&mut session, answer(id, 0.9, vec![Reason::Colours]));
         assert!(session.status().contains("does not look like"), "{}", session.status());
         assert!(session.selected_item().is_some_and(Item::is_withheld));
@@ -454,13 +454,13 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let id = session.begin("huge.png", None);
-        session.next();
+        session.begin_next();
         session.worker_died(None);
         assert_eq!((&session.model, session.error()), (&Model::Starting, None));
         ready(&mut session);
-        assert_eq!(session.next(), Some(id), "the drop is kept");
+        assert_eq!(session.begin_next(), Some(id), "the drop is kept");
         session.worker_died(None);
-        assert_eq!(session.next(), None);
+        assert_eq!(session.begin_next(), None);
         assert!(session.error().is_some_and(|error| error.starts_with("huge.png: out of memory")));
         // Dying again before the model is back must not go on for ever.
         session.worker_died(None);
@@ -472,12 +472,12 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let id = session.begin("a.png", None);
-        session.next();
+        session.begin_next();
         say(&mut session, answer(id, 0.5, vec![]));
         session.worker_died(Some("a defect"));
         assert_eq!(session.state(), State::Answered);
         ready(&mut session);
-        assert_eq!((session.next(), session.rows().len()), (None, Finding::COUNT));
+        assert_eq!((session.begin_next(), session.rows().len()), (None, Finding::COUNT));
     }
 
     #[test]
@@ -499,7 +499,7 @@ pub(crate) mod tests {
         let mut session = Session::default();
         ready(&mut session);
         let id = session.begin("a.png", None);
-        session.next();
+        session.begin_next();
         say(&mut session, answer(id, 0.5, vec![]));
         let joined = |revision, score| {
             let joined = Joined { scores: [score; Finding::COUNT], words: vec![], spans: vec![], agreement: vec![] };

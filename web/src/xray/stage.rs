@@ -152,7 +152,7 @@ impl Stage {
         let [left, top, length] = self.seen;
         let at = |value: f64, from: f64| {
             let share = (value - from) / length;
-            (0.0..1.0).contains(&share).then(|| (share * side as f64) as usize)
+            (0.0..1.0).contains(&share).then_some((share * side as f64) as usize)
         };
         Some(at(y, top)? * side + at(x, left)?)
     }

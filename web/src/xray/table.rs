@@ -51,9 +51,8 @@ impl Order {
     pub fn pressed(self, column: Column) -> Self {
         let direction = match (self.column == column, self.direction) {
             (true, Direction::Rising) => Direction::Falling,
-            (true, Direction::Falling) => Direction::Rising,
             (false, _) if matches!(column, Column::Highest | Column::Finding(_)) => Direction::Falling,
-            (false, _) => Direction::Rising,
+            _ => Direction::Rising,
         };
         Self { column, direction }
     }
@@ -115,11 +114,9 @@ pub fn csv(items: &[Item], card: &ModelCard) -> String {
     for item in items {
         let (state, message) = state(item);
         let check = item.answer.as_ref().and_then(|answer| answer.checked.as_ref());
-        let check = check.map(|checked| match checked.passes() {
-            true => "passed".to_owned(),
-            false => {
-                format!("failed: {}", checked.reasons.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join("; "))
-            }
+        let check = check.map(|checked| {
+            let reasons: Vec<String> = checked.reasons.iter().map(|reason| format!("{reason:?}")).collect();
+            if reasons.is_empty() { "passed".to_owned() } else { format!("failed: {}", reasons.join("; ")) }
         });
         let report = if item.report.joined().is_some() { item.report.text.clone() } else { String::new() };
         let mut cells =

@@ -64,17 +64,17 @@ impl Default for Service {
 }
 
 async fn load(reader: &RefCell<Reader>, card_url: &str) {
-    let progress = |received, total| reply(Response::Progress { received, total }, Vec::new());
+    let progress = |received, total| reply(Response::Progress { received, total }, &[]);
     match store::load::<XrayClassifier>(card_url, progress).await {
         Ok((model, origin)) => {
-            reply(Response::Ready { card: Box::new(model.card().clone()), origin }, Vec::new());
+            reply(Response::Ready { card: Box::new(model.card().clone()), origin }, &[]);
             reader.borrow_mut().set_model(model, &mut reply);
         }
-        Err(failure) => reply(Response::LoadFailed(failure), Vec::new()),
+        Err(failure) => reply(Response::LoadFailed(failure), &[]),
     }
 }
 
-fn reply(response: Response, bytes: Vec<Vec<u8>>) {
+fn reply(response: Response, bytes: &[Vec<u8>]) {
     let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
     say(&protocol::Response::Xray(response), &bytes);
 }

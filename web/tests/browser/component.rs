@@ -57,7 +57,7 @@ fn answered() -> Session {
     let mut session = Session::default();
     session.receive(ready(), Vec::new());
     let id = session.begin("chest.png", None);
-    session.next();
+    session.begin_next();
     let mut scores = [0.25; Finding::COUNT];
     scores[Finding::Mass.index()] = 0.812_345_7;
     scores[Finding::Atelectasis.index()] = 0.1;

@@ -18,7 +18,7 @@ fn classifier() -> XrayClassifier {
 /// What the reader says to a file.
 fn read(reader: &mut Reader, id: u64, file: &str, bytes: &[u8]) -> Vec<(Response, Vec<Vec<u8>>)> {
     let mut said = Vec::new();
-    reader.read(id, file, bytes.to_vec(), Wish::Answer, &mut |response, bytes| said.push((response, bytes)));
+    reader.read(id, file, bytes.to_vec(), Wish::Answer, &mut |response, bytes| said.push((response, bytes.to_vec())));
     said
 }
 

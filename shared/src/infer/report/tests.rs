@@ -186,12 +186,12 @@ fn words_are_marked_and_placed() {
     let unknown: Vec<&str> =
         report.words.iter().filter(|word| !word.is_known).map(|word| &text[word.range.clone()]).collect();
     assert_eq!(unknown, ["Großherz"]);
-    assert_eq!(report.spans, [0..7], "one position of eight words");
-    let long = vec!["clear"; 21].join(" ");
+    assert!(matches!(report.spans.as_slice(), [Range { start: 0, end: 7 }]), "one position of eight words");
+    let long = ["clear"; 21].join(" ");
     let spans = twins.compiled.read_report(&long).expect("reads reports").spans;
     assert_eq!(spans, [0..4, 4..12, 12..21]);
     let empty = twins.compiled.read_report("  ").expect("reads reports");
-    assert_eq!((empty.words.len(), empty.spans), (0, vec![0..1]));
+    assert!(empty.words.is_empty() && matches!(empty.spans.as_slice(), [Range { start: 0, end: 1 }]));
 }
 
 proptest! {

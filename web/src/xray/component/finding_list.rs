@@ -3,7 +3,8 @@
 use leptos::prelude::*;
 
 use crate::language::t;
-use crate::xray::answer::{Row, Verdict, auroc_words, label, meaning, percent_words, score_words};
+use crate::xray::answer::{Call, Row, Verdict, auroc_words, label, meaning, percent_words, score_words};
+use crate::xray::item::Item;
 use crate::xray::session::Session;
 use crate::xray::viewing::{Overlay, Viewing};
 
@@ -17,7 +18,7 @@ pub fn FindingList(
 ) -> impl IntoView {
     let rows = Memo::new(move |_| session.with(Session::rows));
     let is_withheld =
-        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(|item| item.is_withheld())));
+        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(Item::is_withheld)));
     let has_report = Memo::new(move |_| rows.with(|rows| rows.iter().any(|row| row.joined.is_some())));
     view! {
         <section class="findings" class:findings-withheld=is_withheld aria-labelledby="findings-title">
@@ -34,8 +35,8 @@ pub fn FindingList(
             </p>
             <ol>
                 {move || {
-                    let is_withheld = is_withheld.get();
-                    rows.get().iter().map(|row| finding(row, is_withheld, viewing)).collect_view()
+                    let belief = if is_withheld.get() { Belief::Withheld } else { Belief::Shown };
+                    rows.get().iter().map(|row| finding(row, belief, viewing)).collect_view()
                 }}
             </ol>
             <Show when=move || has_report.get()>
@@ -67,10 +68,8 @@ fn report_words(session: ReadSignal<Session>) -> Option<String> {
 fn verdict_words(verdict: &Verdict) -> String {
     let score = score_words(verdict.score);
     let threshold = match verdict.call {
-        crate::xray::answer::Call::Above(threshold) | crate::xray::answer::Call::Below(threshold) => {
-            score_words(threshold)
-        }
-        crate::xray::answer::Call::NoThreshold => "–".to_owned(),
+        Call::Above(threshold) | Call::Below(threshold) => score_words(threshold),
+        Call::NoThreshold => "–".to_owned(),
     };
     match verdict.probability {
         Some(_) => t!("xray.probability_means", score = score, threshold = threshold),
@@ -94,9 +93,17 @@ fn bar(verdict: &Verdict, class: &'static str) -> impl IntoView + use<> {
     }
 }
 
-fn finding(row: &Row, is_withheld: bool, viewing: Viewing) -> impl IntoView + use<> {
+/// Whether an answer may be read as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    Shown,
+    Withheld,
+}
+
+fn finding(row: &Row, belief: Belief, viewing: Viewing) -> impl IntoView + use<> {
     let finding = row.finding;
     let image = &row.image;
+    let is_withheld = belief == Belief::Withheld;
     let is_above = image.call.is_above() && !is_withheld;
     let is_chosen = move || viewing.overlay.get() == Overlay::Finding && viewing.finding.get() == Some(finding);
     let call = (!is_withheld).then(|| {

@@ -273,7 +273,9 @@ fn follow(
     });
     Effect::new(move |_| map.with(|map| display.change(|stage| paint_map(stage, map))));
     Effect::new(move |_| {
-        (viewing.opacity.track(), viewing.place.track(), viewing.overlay.track());
+        viewing.opacity.track();
+        viewing.place.track();
+        viewing.overlay.track();
         display.change(|_| {});
     });
 }

@@ -6,6 +6,7 @@ use shared::infer::Reason;
 use crate::language::t;
 use crate::xray::answer::reason_words;
 use crate::xray::desk::Desk;
+use crate::xray::item::Item;
 
 /// A line where the check passes; a warning with its reasons where it does not.
 #[component]
@@ -21,7 +22,7 @@ pub fn InputCheck(
         })
     });
     let is_withheld =
-        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(|item| item.is_withheld())));
+        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(Item::is_withheld)));
     let measured = move || {
         session.with(|session| {
             let (card, _) = session.card()?;

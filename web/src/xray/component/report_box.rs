@@ -40,7 +40,7 @@ pub fn ReportBox(
                             role="switch"
                             data-testid="report-switch"
                             prop:checked=move || !is_dropped.get()
-                            on:change=move |event| desk.drop_report(!event_target_checked(&event))
+                            on:change=move |_| desk.toggle_report()
                         />
                         {move || t!("xray.report_counts")}
                     </label>
