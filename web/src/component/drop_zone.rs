@@ -141,7 +141,9 @@ pub fn DropZone(
                     />
                     <label class="button button-second" for="folder-input">{move || t!("shell.choose_folder")}</label>
                 </Show>
-                <span>{move || t!("shell.or_paste")}</span>
+                <Show when=move || kinds == Kinds::Files>
+                    <span>{move || t!("shell.or_paste")}</span>
+                </Show>
             </p>
             <p class="hint">{hint}</p>
         </section>

@@ -149,7 +149,7 @@ impl Desk {
     pub fn give_head(self, head: Head) {
         self.crew().cancel();
         let id = self.admission().numbers(1);
-        let path = format!("phantom:brain?seed={}#{}", head.seed, head.index);
+        let path = format!("head-{}-{}", head.seed, head.index);
         self.session.update(|session| {
             session.files = vec![FileRow { id, path: path.clone(), state: FileState::Reading }];
             session.scan = None;
@@ -159,7 +159,7 @@ impl Desk {
             Ok(scan) => {
                 let row = |modality: Modality, image: &Arc<Image>| FileRow {
                     id: image.id,
-                    path: format!("{path} {modality}"),
+                    path: format!("{path}_{}", modality.name()),
                     state: FileState::Image {
                         image: Arc::clone(image),
                         named: Some(modality),
@@ -172,7 +172,7 @@ impl Desk {
                     images.filter_map(|(modality, image)| Some(row(modality, image.as_ref()?))).collect();
                 if let Some(truth) = &scan.truth {
                     let state = FileState::Truth { truth: Arc::clone(truth), size: scan.canonical.size };
-                    rows.push(FileRow { id, path: format!("{path} truth"), state });
+                    rows.push(FileRow { id, path: format!("{path}_truth"), state });
                 }
                 let is_waited_for = self.session.with_untracked(|s| s.files.first().is_some_and(|row| row.id == id));
                 if is_waited_for {
@@ -289,11 +289,16 @@ impl Desk {
 
     fn compose(self) {
         self.crew().cancel();
+        let is_new = self.session.with_untracked(|session| session.scan.is_none());
         let number = self.admission().scan_number();
         self.session.update(|session| session.compose(number));
         let scan = self.session.with_untracked(|session| session.scan.clone());
         if let Some(scan) = scan {
-            self.screen.look_at(&scan);
+            if is_new {
+                self.screen.look_at(&scan);
+            } else {
+                self.screen.stay(&scan);
+            }
             self.outline();
         }
     }

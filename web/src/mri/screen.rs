@@ -99,14 +99,17 @@ impl Screen {
         }
     }
 
-    /// Looks at a scan: at its middle, or where its truth is largest.
+    /// Looks at a new scan: at its middle, or where its truth is largest.
     pub fn look_at(self, scan: &Scan) {
         self.cross.set(interesting(scan));
-        let first = [Modality::T1c, Modality::Flair, Modality::T2, Modality::T1];
-        let still = scan.images[self.shown.get_untracked().index()].is_some();
-        let shown = if still { Some(self.shown.get_untracked()) } else { None };
-        let shown = shown.or_else(|| first.into_iter().find(|modality| scan.images[modality.index()].is_some()));
-        if let Some(shown) = shown {
+        self.stay(scan);
+    }
+
+    /// Looks at the same place of a scan whose files are other sequences now.
+    pub fn stay(self, scan: &Scan) {
+        let shown = self.shown.get_untracked();
+        let first = [shown, Modality::T1c, Modality::Flair, Modality::T2, Modality::T1];
+        if let Some(shown) = first.into_iter().find(|modality| scan.images[modality.index()].is_some()) {
             self.show(scan, shown);
         }
     }

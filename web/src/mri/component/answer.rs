@@ -144,7 +144,7 @@ fn Found(
     let session = desk.session();
     let found = Memo::new(move |_| {
         session.with(|session| {
-            let mask = session.outline.mask.as_ref()?;
+            let mask = session.outline.mask.as_ref().filter(|_| session.outline.state.n_done() > 0)?;
             let is_done = matches!(session.outline.state, OutlineState::Done(_));
             let dice = if is_done { mask.dice_of_all() } else { mask.dice() };
             Some((mask.volume_ml(), mask.n_voxels(), dice))

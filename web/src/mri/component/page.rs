@@ -45,7 +45,7 @@ pub fn MriPage(
     };
     view! {
         <div class="mri" class:mri-empty=move || !has_scan.get()>
-            <p class="status visually-hidden" role="status" data-testid="mri-status" data-state=move || state.get()>
+            <p class="visually-hidden" role="status" data-testid="mri-status" data-state=move || state.get()>
                 {words}
             </p>
             <Show when=move || has_scan.get()>

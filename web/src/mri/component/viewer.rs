@@ -247,11 +247,11 @@ fn PlaneView(
             >
                 <canvas class="mri-picture" data-testid=format!("picture-{}", plane.name()) node_ref=picture></canvas>
                 <canvas class="mri-lines" node_ref=lines></canvas>
-                <span class="mri-letter mri-left" aria-hidden="true">{left}</span>
-                <span class="mri-letter mri-right" aria-hidden="true">{right}</span>
-                <span class="mri-letter mri-top" aria-hidden="true">{top}</span>
-                <span class="mri-letter mri-bottom" aria-hidden="true">{bottom}</span>
             </div>
+            <span class="mri-letter mri-left" aria-hidden="true">{left}</span>
+            <span class="mri-letter mri-right" aria-hidden="true">{right}</span>
+            <span class="mri-letter mri-top" aria-hidden="true">{top}</span>
+            <span class="mri-letter mri-bottom" aria-hidden="true">{bottom}</span>
             <figcaption>
                 <span>{name}</span>
                 " "
