@@ -51,7 +51,8 @@ fn page_and_program_write_the_same_mask() {
         // Dice is that of the mask and of label 4 of the truth.
         let mask = read_volume("mask", &saved).expect("a mask").voxels;
         let both = mask.iter().zip(&head.truth).filter(|(mask, label)| **mask == 1.0 && **label == 4).count();
-        let sum = mask.iter().filter(|v| **v == 1.0).count() + head.truth.iter().filter(|v| **v == 4).count();
+        let sum =
+            mask.iter().filter(|v| **v == 1.0).count() + head.truth.iter().map(|v| usize::from(*v == 4)).sum::<usize>();
         let dice: f64 = workbench.data("mri-dice", "value").parse().expect("a number");
         assert!((dice - 2.0 * both as f64 / sum as f64).abs() < 1e-9, "{model}: {dice}");
     }

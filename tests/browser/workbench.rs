@@ -89,10 +89,10 @@ fn many_files_are_answered_sorted_and_saved_and_a_bad_one_does_not_stop_the_rest
     rows(&page);
 
     // What is saved is what the table shows.
-    let watch = r#"
+    let watch = r"
         const make = URL.createObjectURL.bind(URL);
         window.saved = [];
-        URL.createObjectURL = blob => { window.saved.push(blob); return make(blob); };"#;
+        URL.createObjectURL = blob => { window.saved.push(blob); return make(blob); };";
     session.browser.execute(watch, &[]).expect("watches");
     click(&session, r#"[data-testid="export-csv"]"#);
     click(&session, r#"[data-testid="export-json"]"#);

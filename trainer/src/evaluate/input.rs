@@ -86,6 +86,9 @@ fn refused(
     Ok(refused)
 }
 
+/// What is done to the pixels of a test image.
+type Change<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + 'a>;
+
 /// The test images as they are and changed.
 fn changed(check: &InputCheck, material: &Material<'_>) -> Result<Vec<Refused>> {
     let size = material.size;
@@ -94,7 +97,6 @@ fn changed(check: &InputCheck, material: &Material<'_>) -> Result<Vec<Refused>> 
             (0..size * size).map(|i| square[from(i % size, i / size, size - 1)]).collect()
         }
     };
-    type Change<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + 'a>;
     let changes: [(&str, Kind, Change<'_>); 6] = [
         ("test images", Kind::ChestXray, Box::new(<[f32]>::to_vec)),
         ("test images upside down", Kind::Other, Box::new(moved(|x, y, last| (last - y) * (last + 1) + last - x))),
