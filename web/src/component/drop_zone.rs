@@ -20,27 +20,6 @@ pub enum Manner {
     Pasted,
 }
 
-impl Manner {
-    /// The word for what was done: `dropped`.
-    pub fn participle(self) -> &'static str {
-        match self {
-            Self::Dropped => "dropped",
-            Self::Chosen => "chosen",
-            Self::Pasted => "pasted",
-        }
-    }
-}
-
-/// What can be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kinds {
-    /// Files.
-    #[default]
-    Files,
-    /// Files and folders.
-    FilesAndFolders,
-}
-
 /// The area to drop files on, with a button to choose them. A drop or a paste elsewhere on the page counts too.
 #[component]
 pub fn DropZone(

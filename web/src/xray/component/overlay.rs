@@ -28,6 +28,14 @@ pub fn OverlayTools(
             read.is_some_and(|read| !read.agreement.is_empty())
         })
     });
+    let has_report =
+        Memo::new(move |_| session.with(|session| session.selected_item().is_some_and(|item| !item.report.is_empty())));
+    // Another image may have no report: its map is none, and the choice says so.
+    Effect::new(move |_| {
+        if !has_report.get() && viewing.overlay.get_untracked() == Overlay::Agreement {
+            viewing.overlay.set(Overlay::None);
+        }
+    });
     // The rows' order is that of the answer; the first one is what a person asks about first.
     let first = Memo::new(move |_| session.with(|session| session.rows().first().map(|row| row.finding)));
     let choose = move |overlay: Overlay| {

@@ -34,7 +34,7 @@ pub fn ReportBox(
             <section class="report" aria-labelledby="report-title">
                 <div class="report-head">
                     <h2 id="report-title">{move || t!("xray.report")}</h2>
-                    <label class="switch">
+                    <label class="report-switch">
                         <input
                             type="checkbox"
                             role="switch"
