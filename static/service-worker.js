@@ -14,8 +14,9 @@ function isWanted(file) {
     0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
     65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
   ]));
-  const plain = files.includes(file.replace(/(-relaxed)?(_bg\.wasm|\.js)$/, "-relaxed$2"));
-  return file.includes("-relaxed") ? relaxed : !(relaxed && plain);
+  if (file.includes("-relaxed")) return relaxed;
+  const faster = file.replace(/(_bg\.wasm|\.js)$/, "-relaxed$1");
+  return faster === file || !files.includes(faster) || !relaxed;
 }
 
 self.addEventListener("install", (event) => {

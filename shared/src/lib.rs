@@ -3,7 +3,8 @@
 //!
 //! Modules in reading order: [`finding`] names what is predicted of an x-ray, [`modality`] what an MRI is made of; [`io`] turns bytes into data; [`prep`] turns data
 //! into model input; [`kernel`] computes on slices; [`nn`] makes trainable layers of the kernels; [`model`] makes
-//! networks of the layers; [`mi`] holds the critics and the mutual-information losses; [`metric`] measures;
+//! networks of the layers; [`mi`] holds the critics and the mutual-information losses; [`train`] makes a step of
+//! training; [`metric`] measures;
 //! [`infer`] runs a trained model fast; [`phantom`] generates data to try all of it on.
 //!
 //! # Dimension letters
@@ -31,6 +32,7 @@ pub mod nn;
 pub mod phantom;
 pub mod prep;
 pub mod recognize;
+pub mod train;
 
 pub use error::{Error, Result};
 pub use finding::{Finding, FindingSet};

@@ -77,7 +77,7 @@ pub(crate) fn answer(page: &Page, name: &str, bytes: &[u8]) -> Vec<Row> {
     rows(page)
 }
 
-/// The rows shown: all 14 findings, each once, with scores in `0..=1` from high to low.
+/// The rows shown: all 14 findings, each once, with numbers in `0..=1`, the most probable first.
 pub(crate) fn rows(page: &Page) -> Vec<Row> {
     let rows = page.rows().expect("readable rows");
     for finding in Finding::ALL {
@@ -85,7 +85,8 @@ pub(crate) fn rows(page: &Page) -> Vec<Row> {
         assert_eq!(n, 1, "{} has {n} rows: {rows:?}", finding.name());
     }
     assert_eq!(rows.len(), Finding::COUNT);
-    assert!(rows.iter().all(|row| (0.0..=1.0).contains(&row.score)), "{rows:?}");
-    assert!(rows.is_sorted_by(|a, b| a.score >= b.score), "{rows:?}");
+    let range = 0.0..=1.0;
+    assert!(rows.iter().all(|row| range.contains(&row.score) && range.contains(&row.shown)), "{rows:?}");
+    assert!(rows.is_sorted_by(|a, b| a.shown >= b.shown), "{rows:?}");
     rows
 }

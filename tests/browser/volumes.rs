@@ -20,7 +20,7 @@ use crate::session::Session;
 /// A head with a tumour that enhances, in few slices.
 pub(crate) fn head(slices: usize) -> PhantomBrain {
     let source = BrainSource { n: 8, seed: 404, size: 64, slices, difficulty: 30, lacking: 0 };
-    let enhancing = |head: &PhantomBrain| head.truth.iter().filter(|label| **label == 4).count();
+    let enhancing = |head: &PhantomBrain| head.truth.iter().map(|label| usize::from(*label == 4)).sum::<usize>();
     (0..source.n).map(|index| patient(&source, index)).max_by_key(enhancing).expect("a head")
 }
 
@@ -81,7 +81,7 @@ impl<'a> Workbench<'a> {
     /// A browser's session and the script that keeps what the page saves.
     pub(crate) fn session() -> Session {
         let session = Session::start(Weights::AtOnce);
-        let script = json!({ "source": r#"
+        let script = json!({ "source": r"
             window.saved = [];
             const create = URL.createObjectURL;
             URL.createObjectURL = (blob) => { window.saved.push(blob); return create(blob); };
@@ -90,7 +90,7 @@ impl<'a> Workbench<'a> {
             window.Worker = class extends Worker {
               constructor(...given) { super(...given); window.workers.push(this); this.ended = false; }
               terminate() { this.ended = true; super.terminate(); }
-            };"# });
+            };" });
         session
             .browser
             .devtools("Page.addScriptToEvaluateOnNewDocument", &script)

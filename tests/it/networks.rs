@@ -1,9 +1,9 @@
 //! The networks give PyTorch's numbers, forward and backward.
 
+use shared::train::Adam;
 use tests::golden::{GoldenResNet50, TrainingStep};
 use tests::layers::check_layers;
 use tests::segmentation::{check_hemis, check_unet};
-use trainer::optim::Adam;
 
 #[test]
 fn layers_equal_pytorchs() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use shared::Modality;
 use shared::io::{Volume, read_volume};
+use shared::phantom::BrainSource;
 use shared::phantom::brain::patient;
-use shared::phantom::source::BrainSource;
 use shared::prep::volume::normalize;
 use shared::recognize::{Role, Traits, enhancing, guess, intensity::correlation, is_ct, is_labels, role_of};
 use tests::reference_data;
@@ -73,7 +73,11 @@ fn the_enhancing_label_of_real_truths_is_found() {
     for (patient, n) in [("TCGA-FG-6692", 6840), ("TCGA-DU-7294", 0)] {
         let path = data.join(format!("tcga-glioma/{patient}/{patient}_fused_algorithms_seg.nii.gz"));
         let truth = read_volume("truth", &fs::read(path).unwrap()).unwrap();
-        assert_eq!(enhancing(&truth.voxels).iter().filter(|inside| **inside == 1).count(), n, "{patient}");
+        assert_eq!(
+            enhancing(&truth.voxels).iter().map(|inside| usize::from(*inside == 1)).sum::<usize>(),
+            n,
+            "{patient}"
+        );
     }
 }
 

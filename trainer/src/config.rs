@@ -10,6 +10,7 @@ use shared::model::classifier::{CrossModalConfig, LossWeights};
 use shared::model::resnet::ResNetConfig;
 use shared::model::tienet::TieNetConfig;
 use shared::prep::image::Preprocessing;
+use shared::train::MiGradient;
 
 use crate::data::{Augment, ImageSource, ReportSource};
 use crate::error::{Error, Result};
@@ -228,6 +229,11 @@ pub struct TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// What becomes of the gradient of the mutual-information losses.
+    pub(crate) fn mi_gradient(&self) -> MiGradient {
+        if self.scale_gradient { MiGradient::AtMostTask } else { MiGradient::Whole }
+    }
+
     fn check(&self) -> std::result::Result<(), String> {
         let t = self;
         let critic_rate = t.critic_learning_rate.unwrap_or(t.learning_rate);

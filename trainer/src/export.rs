@@ -3,30 +3,53 @@
 use std::path::Path;
 
 use shared::io::segmenter_card::{Elsewhere, SubsetCard};
-use shared::io::{Encoding, ModelCard, SegmenterCard};
+use shared::io::{Encoding, ModelCard, SegmenterCard, Weights};
 
 use crate::checkpoint::write_atomically;
+use crate::complete::{BESIDE_IMAGE, ReportPath, complete};
 use crate::data::volumes::{Entry, list};
-use crate::data::{ImageSource, Part, Study, VolumeSource, union};
+use crate::data::{ImageSource, Part, ReportSource, Split, Study, VolumeSource, union};
 use crate::error::{Error, Result};
+use crate::evaluate::input::Beside;
 use crate::evaluate::outlines::{self, SubsetReport, measure};
-use crate::evaluate::{CARD_MIN_POSITIVES, Scored, score};
-use crate::model_dir::{self, ModelDir, SPLIT, SegmenterDir, read_scan_parts};
+use crate::evaluate::{CARD_MIN_POSITIVES, Material, Scored, score};
+use crate::model_dir::{self, ModelDir, SPLIT, SegmenterDir, WEIGHTS, read_scan_parts};
 
 /// How other data than those of the training are measured on.
 const ELSEWHERE: &str = "none of them in training or validation. Dice on each volume's own voxels, mean over scans, 95% \
                          bootstrap intervals by patient; empty truth and empty outline give 1";
 
-/// Writes the model into `out` in an encoding. With data, measures on the model's own test split what the encoding
-/// changes in the macro area, and notes it in the card.
+/// What an x-ray model is measured on when it is packed.
+#[derive(Debug, Default)]
+pub struct Measurement {
+    /// The images it was trained on, with its own split. Without any, nothing is measured.
+    pub data: Vec<ImageSource>,
+    /// Reports for images without their own; none for those of the training.
+    pub reports: Vec<ReportSource>,
+    /// What its input check is measured on as well.
+    pub beside: Vec<Beside>,
+}
+
+/// Writes the model into `out` in an encoding. With data, fits and measures its input check and its report path, where
+/// the run's folder has one, and notes what the encoding changes in the macro area of the model's own test split.
 ///
 /// # Errors
 ///
 /// A model without a split when data are given; whatever reading, running and writing can bring.
-pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]) -> Result<ModelCard> {
-    let source = ModelDir::read(model)?;
+pub fn export(model: &Path, out: &Path, encoding: Encoding, measurement: &Measurement) -> Result<ModelCard> {
+    let mut source = ModelDir::read(model)?;
     std::fs::create_dir_all(out).map_err(Error::file(out, "cannot make the folder"))?;
     let split = model_dir::read_split(model)?;
+    let report = ReportPath::read(model)?.map(|path| path.with_sources(&measurement.reports));
+    let data = &measurement.data;
+    let (card, weights) = match &split {
+        Some(split) if !data.is_empty() => completed(&source, split, report, measurement)?,
+        _ if report.is_some() && source.card.report.is_none() => {
+            complete(source.card.clone(), &source.weights, report, None, &[])?
+        }
+        _ => (source.card.clone(), source.weights.clone()),
+    };
+    source = ModelDir { card, weights, ..source };
     let mut card = model_dir::write(out, source.card.clone(), &source.weights, encoding)?;
     if let Some(split) = &split {
         write_atomically(&out.join(SPLIT), split.to_csv().as_bytes())?;
@@ -54,6 +77,32 @@ pub fn export(model: &Path, out: &Path, encoding: Encoding, data: &[ImageSource]
     }
     model_dir::write_card(out, &card.to_json()?)?;
     Ok(card)
+}
+
+/// A model with what goes beside its image path, measured on its own split.
+fn completed(
+    source: &ModelDir,
+    split: &Split,
+    report: Option<ReportPath>,
+    measurement: &Measurement,
+) -> Result<(ModelCard, Weights)> {
+    let studies = union(&measurement.data)?.studies;
+    let prep = source.card.preprocessing;
+    let [train, validation, test] =
+        [Part::Train, Part::Validation, Part::Test].map(|part| split.indices(&studies, part));
+    let material = Material {
+        studies: &studies,
+        square: &|index| Ok(prep.square(&studies[index].radiograph(prep.size)?)),
+        size: prep.size,
+        train: &train?,
+        validation: &validation?,
+        test: &test?,
+    };
+    // What an earlier run has put there is made anew.
+    let is_image = |name: &str| !BESIDE_IMAGE.iter().any(|part| name.starts_with(part));
+    let image = source.weights.tensors().iter().filter(|(name, _)| is_image(name) || report.is_none());
+    let image = Weights::new(WEIGHTS, image.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())?;
+    complete(source.card.clone(), &image, report, Some(&material), &measurement.beside)
 }
 
 /// The same for a segmenter. With data, measures on them what was packed, and notes it in the card; what the encoding

@@ -12,8 +12,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::prep::report::{PAD, ReportTokenizer, UNKNOWN};
 
-use crate::error::Result;
-
 /// What is learned and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GloveConfig {
@@ -105,18 +103,12 @@ fn update(pair: &Pair, words: &mut Side, contexts: &mut Side, dim: usize, learni
 }
 
 /// Learns vectors from the texts of reports, split into words as the models split them.
-///
-/// # Errors
-///
-/// If a text cannot be split.
-pub fn learn(texts: &[&str], config: &GloveConfig) -> Result<Glove> {
-    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.min_count, None)?;
+pub fn learn(texts: &[&str], config: &GloveConfig) -> Glove {
+    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.min_count, None);
     let words = tokenizer.vocabulary();
     let left_out = |id: &u32| matches!(words[*id as usize].as_str(), PAD | UNKNOWN);
-    let reports: Vec<Vec<u32>> = texts
-        .iter()
-        .map(|text| Ok(tokenizer.encode(text)?.into_iter().filter(|id| !left_out(id)).collect()))
-        .collect::<Result<_>>()?;
+    let reports: Vec<Vec<u32>> =
+        texts.iter().map(|text| tokenizer.encode(text).into_iter().filter(|id| !left_out(id)).collect()).collect();
     let mut pairs: Vec<Pair> = cooccurrences(&reports, config.window)
         .into_iter()
         .map(|((word, context), count)| Pair {
@@ -142,7 +134,7 @@ pub fn learn(texts: &[&str], config: &GloveConfig) -> Result<Glove> {
     }
     let (a, b) = (word_side.values.chunks_exact(stride), context_side.values.chunks_exact(stride));
     let vectors = a.zip(b).flat_map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).take(config.dim)).collect();
-    Ok(Glove { words, vectors, dim: config.dim, losses })
+    Glove { words: words.to_vec(), vectors, dim: config.dim, losses }
 }
 
 impl Glove {
@@ -209,9 +201,9 @@ mod tests {
         let texts: Vec<String> = (0..600).map(|i| phantom::report(&PhantomSource::PLAIN, i).text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let config = GloveConfig { dim: 20, epochs: 25, x_max: 20.0, ..GloveConfig::default() };
-        let glove = learn(&texts, &config).unwrap();
+        let glove = learn(&texts, &config);
         assert!(glove.losses[24] < 0.3 * glove.losses[0], "{:?}", glove.losses);
-        assert_eq!(learn(&texts, &config).unwrap().vectors, glove.vectors);
+        assert_eq!(learn(&texts, &config).vectors, glove.vectors);
         let vectors = WordVectors::parse("glove.txt", &glove.to_text(), 20).unwrap();
         let cosine = |a: &str, b: &str| {
             let (a, b) = (vectors.get(a).unwrap(), vectors.get(b).unwrap());

@@ -28,10 +28,10 @@ use shared::nn::{
     cross_entropy, global_average_pool, max_pool2d, softplus, upsample2d,
 };
 use shared::prep::report::TokenBatch;
+use shared::train::Adam;
 
 use crate::device::Precision;
 use crate::error::Result;
-use crate::optim::Adam;
 
 /// Largest difference of a layer's values and gradients from the CPU's, over the greatest of them.
 const LAYER: f64 = 2e-5;

@@ -1,11 +1,12 @@
 //! Training and evaluation of cross-modal models; the program `cmim` is a thin command line over this library.
 //!
-//! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model with [`optim`] and
+//! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model and keeps it with
 //! [`checkpoint`]; [`evaluate`] measures it; [`outliner`] runs a segmenter on all cores; [`export`] packs it for the page.
 
 pub mod allocator;
 pub mod checkpoint;
 pub mod compare;
+pub mod complete;
 pub mod config;
 pub mod data;
 pub mod device;
@@ -17,9 +18,7 @@ pub mod glove;
 #[cfg(feature = "cuda")]
 pub mod gpu_check;
 pub mod model_dir;
-pub mod optim;
 pub mod outliner;
-pub mod statistics;
 pub mod step;
 pub mod suite;
 pub mod tensorboard;

@@ -12,9 +12,9 @@ use shared::model::classifier::finding_loss;
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::unet::{UNet, UNetConfig};
 use shared::nn::{Parameters, cross_entropy};
+use shared::train::Adam;
 
 use crate::error::{Error, Result};
-use crate::optim::Adam;
 
 /// A network, one batch for it, and its optimizer.
 pub struct Steps {

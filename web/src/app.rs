@@ -8,7 +8,7 @@ use crate::lesson::{self, LessonPage};
 use crate::mri::{self, MriPage};
 use crate::shell::{Foot, Masthead, Notice};
 use crate::xray::{self, XrayPage};
-use crate::{language, offline, requests};
+use crate::{language, offline, requests, training};
 
 /// Shows the page in place of what `index.html` shows while this program is on its way.
 pub fn start() {
@@ -28,8 +28,9 @@ pub fn App() -> impl IntoView {
     language::start(navigator.value("lang").get_untracked().as_deref());
     let view = navigator.view();
     let xray = xray::Desk::new();
-    let mri = mri::Desk::new();
     let lesson = lesson::Desk::new(navigator);
+    let mri = mri::Desk::new();
+    let training = training::Desk::new(training::Setting::default());
     view! {
         <Masthead navigator />
         <Notice />
@@ -37,7 +38,7 @@ pub fn App() -> impl IntoView {
             {move || match view.get() {
                 View::Xray => view! { <XrayPage desk=xray /> }.into_any(),
                 View::Mri => view! { <MriPage desk=mri /> }.into_any(),
-                View::Lesson => view! { <LessonPage desk=lesson navigator /> }.into_any(),
+                View::Lesson => view! { <LessonPage desk=lesson training navigator /> }.into_any(),
                 View::Help => view! { <HelpPage /> }.into_any(),
             }}
         </main>

@@ -3,7 +3,7 @@
 use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, BlobPropertyBag, RequestCache, RequestInit, Response, Url};
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, RequestCache, RequestInit, Response, Url};
 
 /// What a JavaScript error says of itself.
 pub fn describe(error: &JsValue) -> String {
@@ -85,6 +85,24 @@ pub async fn read(file: &Blob, name: &str) -> Result<ArrayBuffer, String> {
     content
         .map(JsValue::unchecked_into)
         .map_err(|error| format!("{name}: the browser could not read it ({}). Is it a folder?", describe(&error)))
+}
+
+/// Offers a text to the person as a file of this name, as if it came from a link.
+///
+/// # Errors
+///
+/// A sentence if the browser refuses.
+pub fn save(name: &str, mime: &str, text: &str) -> Result<(), String> {
+    let offer = || -> Result<(), JsValue> {
+        let url = blob_url(&text.into(), mime)?;
+        let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::UNDEFINED)?;
+        let link: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+        link.set_href(&url);
+        link.set_download(name);
+        link.click();
+        Url::revoke_object_url(&url)
+    };
+    offer().map_err(|error| format!("{name} could not be saved: {}", describe(&error)))
 }
 
 /// An address under which the page itself can use this text or these bytes, without a request.

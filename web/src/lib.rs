@@ -1,10 +1,12 @@
 //! The page and its workers.
 //!
-//! Several programs share this crate. `page` draws and listens; `worker` holds the models, decodes files and answers. They
+//! Several programs share this crate. `page` draws and listens; `worker` holds the models, decodes files and answers;
+//! `training` trains models in the page. They
 //! exchange typed messages and nothing else, and the page's program contains no model code.
 //!
 //! Each part of the page has its folder, with what is asked and said, the worker's side, what the page knows as a plain
-//! value, and its components: [`xray`], [`mri`]; [`help`] has text alone. [`app`] starts them and [`shell`] frames them; [`address`] says which one is shown;
+//! value, and its components: [`xray`], [`mri`], [`lesson`], [`training`]; [`help`] has text alone. [`app`] starts them and
+//! [`shell`] frames them; [`address`] says which one is shown;
 //! [`language`] finds the words; [`requests`] counts what goes over the network and [`offline`] keeps the page for when there
 //! is none. [`worker`] is the wire, [`component`] and [`render`] are what several parts show, [`browser`] wraps the few
 //! browser calls they need.
@@ -23,5 +25,6 @@ pub mod offline;
 pub mod render;
 pub mod requests;
 pub mod shell;
+pub mod training;
 pub mod worker;
 pub mod xray;

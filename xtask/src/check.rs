@@ -71,7 +71,7 @@ impl Step {
             Self::Wasm => "the tests of web, run in headless Chromium by wasm-pack",
             Self::WasmRelaxed => "the same, compiled for relaxed-simd",
             Self::Page => "the page builds in release",
-            Self::Size => "the built page is at most 1.5 MB gzipped, weights apart",
+            Self::Size => "a visit loads at most 1.5 MB gzipped, weights apart",
             Self::Browser => "the built page, operated in headless Chromium",
         }
     }

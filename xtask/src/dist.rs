@@ -85,8 +85,11 @@ fn build_relaxed_worker(folder: &Path) -> Result<()> {
         .arg(wasm))
 }
 
-/// Checks that a visitor gets the page quickly, and prints its size. Both builds of the worker count, although a visitor
-/// loads one.
+/// Programs that a visit need not load: the second build of the worker, of which a browser takes one, and the program that
+/// trains in the page, which waits until training is asked for.
+const NOT_AT_ONCE: [&str; 4] = ["worker-relaxed.js", "worker-relaxed_bg.wasm", "training.js", "training_bg.wasm"];
+
+/// Checks that a visitor gets the page quickly, and prints its size.
 ///
 /// # Errors
 ///
@@ -99,10 +102,13 @@ pub fn check_size() -> Result<()> {
     for file in &page_files(&folder())? {
         let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
         let gzipped = gzipped_len(&bytes)?;
-        total += gzipped;
-        println!("{gzipped:>9} bytes gzipped, {:>9} plain: {}", bytes.len(), file.display());
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_at_once = !NOT_AT_ONCE.contains(&name);
+        total += if is_at_once { gzipped } else { 0 };
+        let remark = if is_at_once { "" } else { " (not at once)" };
+        println!("{gzipped:>9} bytes gzipped, {:>9} plain: {}{remark}", bytes.len(), file.display());
     }
-    println!("{total:>9} bytes gzipped in all, {MAX_GZIPPED_BYTES} allowed");
+    println!("{total:>9} bytes gzipped for a visit, {MAX_GZIPPED_BYTES} allowed");
     if total > MAX_GZIPPED_BYTES {
         bail!("the page without its weights is {total} bytes gzipped, more than {MAX_GZIPPED_BYTES}");
     }

@@ -20,6 +20,7 @@ The project's commands. Each gets the tools it needs first.
 cargo xtask demo [--port N]   build the page and serve it on 127.0.0.1 (port 8080)
 cargo xtask test [STEP]...    run every check, or only the steps named
 cargo xtask bench web [CASE]  the page's engine beside ONNX Runtime Web and TensorFlow.js, in one browser
+cargo xtask bench page       what a person waits for on the built page, beside what is promised
 cargo xtask bench infer       native inference beside ONNX Runtime, on one thread
 cargo xtask bench kernel      the kernels beside the machine's peak
 cargo xtask bench train       the training step beside PyTorch's, on the CPU
@@ -51,6 +52,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", "--port", port] => demo(port.parse().with_context(|| format!("`{port}` is no port number"))?),
         ["test"] => run_steps(&Step::ALL),
         ["test", names @ ..] => run_steps(&names.iter().map(|name| Step::of_name(name)).collect::<Result<Vec<_>>>()?),
+        ["bench", "page"] => bench::page::measure(),
         ["bench", "infer"] => bench::infer::measure_all(),
         ["bench", "kernel"] => bench::kernel::measure_all(),
         ["bench", "train"] => bench::train::measure_all(),

@@ -10,11 +10,13 @@ use crate::webdriver::Browser;
 /// How long the page may take to come to a state: generous, for machines that do other work at the same time.
 const PATIENCE_MS: u32 = 180_000;
 
-/// Drops `arguments[1]` (base64), named `arguments[0]`, on the drop zone.
+/// Drops files on the drop zone: `arguments[0]` lists their names, `arguments[1]` their contents (base64).
 const DROP: &str = r#"
-const bytes = Uint8Array.from(atob(arguments[1]), c => c.charCodeAt(0));
 const transfer = new DataTransfer();
-transfer.items.add(new File([bytes], arguments[0]));
+arguments[0].forEach((name, i) => {
+  const bytes = Uint8Array.from(atob(arguments[1][i]), c => c.charCodeAt(0));
+  transfer.items.add(new File([bytes], name));
+});
 const zone = document.querySelector('[data-testid="drop-zone"]');
 const start = performance.now();
 for (const kind of ["dragenter", "dragover", "drop"]) {
@@ -75,8 +77,17 @@ pub struct Answer {
 pub struct Row {
     /// Name of the finding.
     pub finding: String,
-    /// Its score.
+    /// The model's score, of which `cmim predict` prints the same.
     pub score: f64,
+    /// What the bar shows: the score as a probability, where the model is calibrated, else the score.
+    pub shown: f64,
+}
+
+/// Files as [`DROP`] takes them.
+fn arguments(files: &[(&str, &[u8])]) -> [Value; 2] {
+    let (names, contents): (Vec<&str>, Vec<String>) =
+        files.iter().map(|(name, bytes)| (*name, BASE64_STANDARD.encode(bytes))).unzip();
+    [json!(names), json!(contents)]
 }
 
 impl State {
@@ -174,7 +185,16 @@ impl<'a> Page<'a> {
     ///
     /// If the page has no drop zone.
     pub fn drop_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.browser.execute(DROP, &[json!(name), json!(BASE64_STANDARD.encode(bytes))]).map(drop)
+        self.drop_files(&[(name, bytes)])
+    }
+
+    /// Drops several files at once and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// If the page has no drop zone.
+    pub fn drop_files(&self, files: &[(&str, &[u8])]) -> Result<()> {
+        self.browser.execute(DROP, &arguments(files)).map(drop)
     }
 
     /// Drops a file and waits for what comes of it.
@@ -185,7 +205,7 @@ impl<'a> Page<'a> {
     pub fn drop_and_wait(&self, name: &str, bytes: &[u8]) -> Result<Answer> {
         // The observer is there before the drop; `start` is read only when it is called.
         let script = format!("{NEXT_ANSWER}{DROP}");
-        let answer = self.browser.execute_async(&script, &[json!(name), json!(BASE64_STANDARD.encode(bytes))])?;
+        let answer = self.browser.execute_async(&script, &arguments(&[(name, bytes)]))?;
         let ms = answer["ms"].as_f64().context("the page's answer came without a time")?;
         Ok(Answer { state: State::of(&answer["state"])?, ms })
     }
@@ -198,12 +218,15 @@ impl<'a> Page<'a> {
     pub fn rows(&self) -> Result<Vec<Row>> {
         let script = r#"
             const rows = document.querySelectorAll('[data-testid="finding"]');
-            return Array.from(rows, row => [row.dataset.finding, row.dataset.score]);"#;
+            return Array.from(rows, ({ dataset }) => [dataset.finding, dataset.score, dataset.probability ?? dataset.score]);"#;
         let rows = self.browser.execute(script, &[])?;
         let row = |row: &Value| {
             let finding = row[0].as_str().context("a row without a finding")?.to_owned();
-            let score = row[1].as_str().context("a row without a score")?;
-            Ok(Row { finding, score: score.parse().with_context(|| format!("`{score}` is no score"))? })
+            let number = |i: usize| {
+                let text = row[i].as_str().context("a row without a score")?;
+                text.parse().with_context(|| format!("`{text}` is no number"))
+            };
+            Ok(Row { finding, score: number(1)?, shown: number(2)? })
         };
         rows.as_array().context("no list of rows")?.iter().map(row).collect()
     }

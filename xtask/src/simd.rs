@@ -40,7 +40,8 @@ impl Simd {
         if self == Self::RelaxedSimd {
             command.env("CARGO_TARGET_DIR", self.target_dir()?);
             // These take the place of those in `.cargo/config.toml`.
-            command.env("RUSTFLAGS", "-Ctarget-feature=+simd128,+relaxed-simd").env_remove("CARGO_ENCODED_RUSTFLAGS");
+            let flags = "-Ctarget-feature=+simd128,+relaxed-simd --cfg=erase_components";
+            command.env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS");
         }
         Ok(())
     }

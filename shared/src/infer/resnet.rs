@@ -95,6 +95,11 @@ impl ResNetPlan {
         Ok(logits)
     }
 
+    /// Rows and columns of the feature map.
+    pub fn map_side(&self) -> usize {
+        self.last.layout.height
+    }
+
     /// The feature map of the last run before pooling, `[H, W, C]` with `C` = [`ResNetConfig::out_channels`]; zeros
     /// before the first.
     pub fn features(&self) -> &[f32] {

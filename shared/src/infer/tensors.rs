@@ -49,8 +49,23 @@ pub(super) fn fold_batch_norm(
     shape: ConvShape,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
     let ConvShape { in_channels, out_channels, kernel, .. } = shape;
+    fold_batch_norm_into(weights, conv, norm, &[out_channels, in_channels, kernel, kernel])
+}
+
+/// The same for a convolution of any number of dimensions, whose weight has the shape `[C_out, C_in, …]`.
+///
+/// # Errors
+///
+/// Those of [`fold_batch_norm`].
+pub(super) fn fold_batch_norm_into(
+    weights: &Weights,
+    conv: &str,
+    norm: &str,
+    shape: &[usize],
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let out_channels = shape[0];
     let weight_name = format!("{conv}.weight");
-    let weight = tensor(weights, &weight_name, &[out_channels, in_channels, kernel, kernel])?;
+    let weight = tensor(weights, &weight_name, shape)?;
     let [gamma, beta, mean] =
         ["weight", "bias", "running_mean"].map(|part| tensor(weights, &format!("{norm}.{part}"), &[out_channels]));
     let (gamma, beta, mean) = (gamma?, beta?, mean?);
@@ -66,7 +81,7 @@ pub(super) fn fold_batch_norm(
     }
     let mut folded = Vec::with_capacity(weight.len());
     let mut bias = Vec::with_capacity(out_channels);
-    for (channel, kernels) in weight.chunks_exact(in_channels * kernel * kernel).enumerate() {
+    for (channel, kernels) in weight.chunks_exact(weight.len() / out_channels.max(1)).enumerate() {
         let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPS).sqrt();
         folded.extend(kernels.iter().map(|&value| (f64::from(value) * scale) as f32));
         bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);

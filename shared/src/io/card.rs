@@ -5,10 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::finding::Finding;
+use crate::infer::input_check::InputCheckConfig;
 use crate::io::weights::{Encoding, Weights, sha256_hex};
 use crate::metric::Interval;
+use crate::mi::CriticConfig;
+use crate::model::bilinear::BilinearConfig;
 use crate::model::resnet::ResNetConfig;
+use crate::model::text_cnn::TextCnnConfig;
 use crate::prep::image::Preprocessing;
+use crate::prep::report::ReportTokenizer;
 
 /// Version of the card's layout; another one is refused.
 pub const CARD_VERSION: u32 = 1;
@@ -32,6 +37,12 @@ pub struct ModelCard {
     pub calibration: Option<Calibration>,
     /// What was measured and on what; absent until `cmim train` has reached its end.
     pub evaluation: Option<Evaluation>,
+    /// How the model reads a report beside the image; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportCard>,
+    /// How the model tells whether an image is like those it was trained on; absent in cards of older models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_check: Option<InputCheckCard>,
     /// How the weights came to be.
     pub training: Training,
     /// The file that holds the weights.
@@ -55,6 +66,12 @@ pub struct Calibration {
 const SURE: f32 = 1e-6;
 
 impl Calibration {
+    fn is_valid(&self) -> bool {
+        self.offsets.len() == Finding::COUNT
+            && self.offsets.iter().all(|offset| offset.is_finite())
+            && self.temperature > 0.0
+    }
+
     /// The logit of a finding's score without the training's weight, before the temperature.
     pub fn logit(&self, finding: Finding, score: f32) -> f32 {
         let score = score.clamp(SURE, 1.0 - SURE);
@@ -124,6 +141,98 @@ pub struct Twin {
     pub macro_auroc: Interval,
     /// This model minus the twin, resampling the same patients for both.
     pub difference: Interval,
+}
+
+/// The report path of a model: the tensors `text.*`, `joint.*`, `joint_head.*` and `critic_ll.*` of its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportCard {
+    /// Sizes of the text encoder.
+    pub text: TextCnnConfig,
+    /// Sizes of the joint embedding.
+    pub joint: BilinearConfig,
+    /// The critic of local features; absent for a model trained without `L_ll`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic: Option<CriticConfig>,
+    /// The words by id, separated by spaces, `<pad>` and `<unk>` first.
+    pub vocabulary: String,
+    /// From the scores of image and report to probabilities; absent where it was not fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// Threshold and area of each finding with image and report, in the order of [`Finding::ALL`]; empty if nothing was
+    /// measured.
+    #[serde(default)]
+    pub findings: Vec<FindingCard>,
+    /// What was measured; absent if nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<ReportEvaluation>,
+}
+
+impl ReportCard {
+    /// The tokenizer of the vocabulary.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenize`] if the words are no vocabulary.
+    pub fn tokenizer(&self) -> Result<ReportTokenizer> {
+        ReportTokenizer::from_words(self.vocabulary.split(' '))
+    }
+}
+
+/// What was measured of a report path on the test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportEvaluation {
+    /// Images, reports and how they were paired, in words.
+    pub data: String,
+    /// Images of the test split that have a report.
+    pub n: usize,
+    /// The findings that enter the macro averages: those with at least 20 of these images.
+    pub macro_findings: Vec<Finding>,
+    /// Mean AUC with image and report.
+    pub macro_auroc: Option<Interval>,
+    /// Mean AUC of the same images alone.
+    pub image_alone: Option<Interval>,
+    /// How well the critic's mean score tells the report of an image from one that does not belong to it.
+    pub critic: Option<CriticEvaluation>,
+}
+
+/// What was measured of a critic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriticEvaluation {
+    /// What was told apart, in words.
+    pub data: String,
+    /// Area under the ROC curve.
+    pub auroc: Interval,
+    /// Images, each with a report that belongs to it and one that does not.
+    pub n: usize,
+}
+
+/// The check of the input: the tensors `input_check.*` of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputCheckCard {
+    /// Sizes and limits.
+    pub config: InputCheckConfig,
+    /// How it was fitted, in words.
+    pub data: String,
+    /// What it refuses.
+    pub measured: Vec<Refused>,
+}
+
+/// How many of some images the input check refuses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Which images, in words.
+    pub what: String,
+    /// Whether they are frontal chest x-rays as the model expects them, so that each one refused is a false alarm.
+    pub is_expected: bool,
+    /// How many there are.
+    pub n: usize,
+    /// How many of them are refused.
+    pub refused: usize,
 }
 
 /// How the weights came to be.
@@ -215,13 +324,15 @@ impl ModelCard {
         if !card.findings.iter().map(|entry| entry.finding).eq(Finding::ALL) {
             return Err(invalid("`findings` does not list the 14 findings in their order".to_owned()));
         }
-        if let Some(calibration) = &card.calibration {
-            let finite = calibration.offsets.iter().all(|offset| offset.is_finite());
-            if calibration.offsets.len() != Finding::COUNT
-                || !finite
-                || calibration.temperature.is_nan()
-                || calibration.temperature <= 0.0
-            {
+        if let Some(report) = &card.report {
+            report.tokenizer().map_err(|error| invalid(error.to_string()))?;
+            let findings = report.findings.iter().map(|entry| entry.finding);
+            if !report.findings.is_empty() && !findings.eq(Finding::ALL) {
+                return Err(invalid("`report.findings` does not list the 14 findings in their order".to_owned()));
+            }
+        }
+        for calibration in [&card.calibration, &card.report.as_ref().and_then(|report| report.calibration.clone())] {
+            if calibration.as_ref().is_some_and(|calibration| !calibration.is_valid()) {
                 return Err(invalid("`calibration` needs 14 finite offsets and a temperature above 0".to_owned()));
             }
         }

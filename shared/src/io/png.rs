@@ -10,7 +10,7 @@ use image::{ImageDecoder, Limits};
 use crate::error::{Error, Result};
 use crate::io::Radiograph;
 use crate::io::format::Origin;
-use crate::io::radiograph::luminance;
+use crate::io::radiograph::{ColourSum, Nature};
 
 pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -51,28 +51,35 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Radiograph> {
     decoder.read_image(&mut data).map_err(|error| decoder_error(origin, &error))?;
 
     let channels = usize::from(color.channel_count());
+    let mut colours = ColourSum::default();
     let pixels = if color.bytes_per_pixel() / color.channel_count() == 2 {
         // The decoder delivers 16-bit samples in the byte order of the machine.
         let sample = |pair: &[u8]| f32::from(u16::from_ne_bytes([pair[0], pair[1]])) / 65535.0;
-        data.chunks_exact(2 * channels).map(|pixel| grey(pixel.chunks_exact(2).map(sample))).collect()
+        data.chunks_exact(2 * channels).map(|pixel| grey(&mut colours, pixel.chunks_exact(2).map(sample))).collect()
     } else {
-        data.chunks_exact(channels).map(|pixel| grey(pixel.iter().map(|&v| f32::from(v) / 255.0))).collect()
+        let sample = |&value: &u8| f32::from(value) / 255.0;
+        data.chunks_exact(channels).map(|pixel| grey(&mut colours, pixel.iter().map(sample))).collect()
     };
-    let image =
-        Radiograph { width: width as usize, height: height as usize, pixels, source: format!("PNG, {bits} bit") };
+    let image = Radiograph {
+        width: width as usize,
+        height: height as usize,
+        pixels,
+        source: format!("PNG, {bits} bit"),
+        nature: Nature { is_coloured: colours.is_coloured(1.0), ..Nature::default() },
+    };
     Ok(image.oriented(orientation))
 }
 
 /// Luminance times opacity of a pixel with one to four channels in `0..=1`.
-fn grey(samples: impl Iterator<Item = f32>) -> f32 {
+fn grey(colours: &mut ColourSum, samples: impl Iterator<Item = f32>) -> f32 {
     let mut channels = [1.0; 4];
     let count = channels.iter_mut().zip(samples).map(|(channel, sample)| *channel = sample).count();
     let [r, g, b, a] = channels;
     match count {
         1 => r,
         2 => r * g,
-        3 => luminance([r, g, b]),
-        _ => luminance([r, g, b]) * a,
+        3 => colours.luminance([r, g, b]),
+        _ => colours.luminance([r, g, b]) * a,
     }
 }
 

@@ -13,6 +13,46 @@ pub struct Radiograph {
     pub pixels: Vec<f32>,
     /// What the file was, for people: `PNG, 8 bit`, `DICOM, JPEG Lossless, MONOCHROME1, 12 bit`.
     pub source: String,
+    /// What else the file says of the picture.
+    pub nature: Nature,
+}
+
+/// What a file says of its picture beside the grey values: enough to see that it is no chest x-ray.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nature {
+    /// Whether the file holds colours. A picture in grey stored with three channels does not; a DICOM image of three
+    /// channels always does, since no x-ray is stored so.
+    pub is_coloured: bool,
+    /// The modality that a DICOM file names: `CR`, `DX`, `CT`.
+    pub modality: Option<String>,
+    /// The view that a DICOM file names: `PA`, `AP`, `LL`.
+    pub view: Option<String>,
+}
+
+/// Mean distance between the strongest and the weakest channel from which on a picture counts as coloured: above what
+/// lossy compression makes of grey.
+const COLOURED: f32 = 0.02;
+
+/// Luminance of a picture in three channels of `0..=1`, and whether it has colours.
+#[derive(Default)]
+pub(crate) struct ColourSum {
+    sum: f64,
+    n: usize,
+}
+
+impl ColourSum {
+    /// Takes a pixel; gives its luminance.
+    pub(crate) fn luminance(&mut self, rgb: [f32; 3]) -> f32 {
+        let [r, g, b] = rgb;
+        self.sum += f64::from(r.max(g).max(b) - r.min(g).min(b));
+        self.n += 1;
+        luminance(rgb)
+    }
+
+    /// Whether the pixels so far are coloured; `white` is the largest value of a channel.
+    pub(crate) fn is_coloured(&self, white: f32) -> bool {
+        self.sum > f64::from(COLOURED * white) * self.n as f64
+    }
 }
 
 impl Radiograph {
@@ -39,7 +79,7 @@ impl Radiograph {
                 pixels.push(sum / count as f32);
             }
         }
-        Self { width, height, pixels, source: self.source.clone() }
+        Self { width, height, pixels, source: self.source.clone(), nature: self.nature.clone() }
     }
 
     /// Turned as the camera's note (Exif) asks.
@@ -69,7 +109,7 @@ impl Radiograph {
                 self.pixels[y * w + x]
             })
             .collect();
-        Self { width, height, pixels, source: self.source }
+        Self { width, height, pixels, source: self.source, nature: self.nature }
     }
 }
 
@@ -84,7 +124,7 @@ mod tests {
 
     fn image(width: usize, pixels: &[f32]) -> Radiograph {
         let height = pixels.len() / width;
-        Radiograph { width, height, pixels: pixels.to_vec(), source: "test".to_owned() }
+        Radiograph { width, height, pixels: pixels.to_vec(), source: "test".to_owned(), nature: Nature::default() }
     }
 
     #[test]

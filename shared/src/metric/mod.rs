@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod delong;
 pub mod operating;
 pub mod overlap;
+pub mod student;
 
 pub use auroc::{auroc, youden_threshold};
 pub use bootstrap::{Bootstrap, Interval};
@@ -14,3 +15,4 @@ pub use calibration::{Reliability, ReliabilityBin, fit_temperature};
 pub use delong::{PairedAuroc, delong};
 pub use operating::{OperatingPoint, operating_point};
 pub use overlap::{Overlap, hausdorff95_mm};
+pub use student::mean_interval;

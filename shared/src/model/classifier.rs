@@ -106,6 +106,14 @@ pub struct CrossModalLosses {
     pub joint_logits: Tensor,
 }
 
+impl CrossModalLosses {
+    /// The estimates that there are, by the names they have in records.
+    pub fn estimates(self) -> impl Iterator<Item = (&'static str, Estimate)> {
+        let all = [("ll", self.local_local), ("lg", self.local_global), ("gg", self.global_global)];
+        all.into_iter().filter_map(|(name, estimate)| Some((name, estimate?)))
+    }
+}
+
 /// What the estimators remember from step to step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -177,6 +185,11 @@ impl CrossModalClassifier {
     /// The path that exists at test time.
     pub fn image(&self) -> &ImageClassifier {
         &self.image
+    }
+
+    /// The weights of its losses.
+    pub fn weights(&self) -> &LossWeights {
+        &self.weights
     }
 
     /// Logits of the head that reads both modalities: `[N, K]`.

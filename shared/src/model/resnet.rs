@@ -211,6 +211,19 @@ pub struct ImageOutput {
     pub logits: Tensor,
 }
 
+impl ImageOutput {
+    /// The output of some rows.
+    ///
+    /// # Errors
+    ///
+    /// A row beyond the batch.
+    pub fn select(&self, rows: &[u32]) -> Result<Self> {
+        let rows = Tensor::from_slice(rows, rows.len(), self.local.device())?;
+        let select = |features: &Tensor| features.index_select(&rows, 0);
+        Ok(Self { local: select(&self.local)?, global: select(&self.global)?, logits: select(&self.logits)? })
+    }
+}
+
 /// Residual network with its linear head `fc`: the path that exists at test time.
 #[derive(Debug, Clone)]
 pub struct ImageClassifier {

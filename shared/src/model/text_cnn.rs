@@ -13,9 +13,9 @@ use crate::nn::{BatchNorm, Conv1d, ConvSpec};
 use crate::prep::report::TokenBatch;
 
 /// Kernel and step of a block's first convolution.
-const DOWN: ConvSpec = ConvSpec { kernel: 5, stride: 2, padding: 2 };
+pub(crate) const DOWN: ConvSpec = ConvSpec { kernel: 5, stride: 2, padding: 2 };
 /// Kernel and step of a block's second convolution.
-const SAME: ConvSpec = ConvSpec { kernel: 5, stride: 1, padding: 2 };
+pub(crate) const SAME: ConvSpec = ConvSpec { kernel: 5, stride: 1, padding: 2 };
 /// The shortcut.
 const SHORTCUT: ConvSpec = ConvSpec { kernel: 1, stride: 2, padding: 0 };
 

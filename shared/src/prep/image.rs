@@ -58,8 +58,7 @@ impl Preprocessing {
     ///
     /// Each output pixel is the mean of the input area it covers; a smaller image is enlarged bilinearly.
     pub fn square(&self, image: &Radiograph) -> Vec<f32> {
-        let side = image.width.min(image.height);
-        let (left, top) = ((image.width - side) / 2, (image.height - side) / 2);
+        let [left, top, side] = centre_square(image.width, image.height);
         let taps = resampling_taps(side, self.size);
         // Rows first: [side, size], then columns: [size, size].
         let mut rows = vec![0f32; side * self.size];
@@ -106,6 +105,12 @@ impl Preprocessing {
     }
 }
 
+/// Left, top and side of the square in the middle of an image: all that a model sees of it.
+pub fn centre_square(width: usize, height: usize) -> [usize; 3] {
+    let side = width.min(height);
+    [(width - side) / 2, (height - side) / 2, side]
+}
+
 /// For each output position the first input position and the weights, which add up to 1.
 fn resampling_taps(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let ratio = from as f64 / to as f64;
@@ -129,6 +134,7 @@ fn resampling_taps(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::radiograph::Nature;
 
     fn prep(size: usize) -> Preprocessing {
         Preprocessing { size, channels: 1, normalization: Normalization::PerImage }
@@ -136,7 +142,7 @@ mod tests {
 
     fn image(width: usize, height: usize, f: impl Fn(usize, usize) -> f32) -> Radiograph {
         let pixels = (0..width * height).map(|i| f(i % width, i / width)).collect();
-        Radiograph { width, height, pixels, source: "test".to_owned() }
+        Radiograph { width, height, pixels, source: "test".to_owned(), nature: Nature::default() }
     }
 
     #[test]

@@ -4,3 +4,4 @@ pub mod image;
 pub mod report;
 pub mod volume;
 pub mod word_vectors;
+pub mod words;

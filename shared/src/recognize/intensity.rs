@@ -214,8 +214,8 @@ pub fn correlation(a: &[f32], b: &[f32]) -> Option<f32> {
 mod tests {
     use super::*;
 
-    fn traits(rim: f32, depth: f32, bright: f32) -> Option<Traits> {
-        Some(Traits { rim, depth, bright: bright.ln() })
+    fn traits(rim: f32, depth: f32, bright: f32) -> Traits {
+        Traits { rim, depth, bright: bright.ln() }
     }
 
     #[test]
@@ -233,10 +233,10 @@ mod tests {
     #[test]
     fn four_volumes_are_told_apart_together() {
         let volumes = [
-            traits(-0.17, -0.49, 3.77),
-            traits(-1.29, 0.74, 5.11),
-            traits(-1.18, 0.33, 2.77),
-            traits(-1.36, 0.88, 2.46),
+            Some(traits(-0.17, -0.49, 3.77)),
+            Some(traits(-1.29, 0.74, 5.11)),
+            Some(traits(-1.18, 0.33, 2.77)),
+            Some(traits(-1.36, 0.88, 2.46)),
         ];
         let guesses = guess(&volumes, &[], |_, _| None);
         let named: Vec<Modality> = guesses.iter().map(|guess| guess.expect("a guess").modality).collect();
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_not_guessed_and_more_volumes_than_sequences_are_judged_alone() {
-        let t2 = traits(0.1, -0.4, 4.0);
+        let t2 = Some(traits(0.1, -0.4, 4.0));
         let of = |volumes: &[Option<Traits>], taken: &[Modality]| guess(volumes, taken, |_, _| None);
         assert_ne!(of(&[t2], &[Modality::T2])[0].expect("a guess").modality, Modality::T2);
         assert_eq!(of(&[t2], &Modality::ALL), [None]);

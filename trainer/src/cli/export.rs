@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use shared::io::Encoding;
-use trainer::data::{ImageSource, VolumeSource};
-use trainer::export::{export, export_segmenter};
+use trainer::data::{ReportSource, VolumeSource};
+use trainer::evaluate::input::Beside;
+use trainer::export::{Measurement, export, export_segmenter};
 use trainer::model_dir::is_segmenter;
 
 use super::print;
@@ -25,6 +26,13 @@ pub(super) struct ExportArgs {
     /// it was not trained on, to note in the card how it does there.
     #[arg(long, value_name = "SOURCE")]
     data: Vec<String>,
+    /// X-rays: reports to measure the report path with, for images without their own; those of the training by default.
+    #[arg(long, value_name = "SOURCE")]
+    reports: Vec<ReportSource>,
+    /// X-rays: other images to measure the input check on: frontal chest x-rays of other origin (covid:DIR, nih:DIR…),
+    /// or MRI volumes, which it should refuse (brats:DIR).
+    #[arg(long, value_name = "SOURCE")]
+    beside: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -46,11 +54,22 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         let card = export_segmenter(&args.model, &args.out, encoding, &data)?;
         return print(&format!("{}: {} bytes of weights", args.out.display(), card.weights.bytes));
     }
-    let data = args.data.iter().map(|source| source.parse()).collect::<Result<Vec<ImageSource>, _>>()?;
-    let card = export(&args.model, &args.out, encoding, &data)?;
+    let measurement = Measurement {
+        data: args.data.iter().map(|source| source.parse()).collect::<Result<_, _>>()?,
+        reports: args.reports.clone(),
+        beside: args.beside.iter().map(|source| beside(source)).collect::<anyhow::Result<_>>()?,
+    };
+    let card = export(&args.model, &args.out, encoding, &measurement)?;
     let cost = match card.evaluation.and_then(|e| e.compression_cost) {
         Some(cost) => format!("; test macro AUC changes by {cost:+.4}"),
         None => String::new(),
     };
     print(&format!("{}: {} bytes of weights{cost}", args.out.display(), card.weights.bytes))
+}
+
+fn beside(source: &str) -> anyhow::Result<Beside> {
+    if let Ok(volumes) = source.parse() {
+        return Ok(Beside::Volumes(volumes));
+    }
+    Ok(Beside::Images(source.parse()?))
 }

@@ -54,7 +54,7 @@ pub(super) fn run(args: &GloveArgs) -> anyhow::Result<()> {
         seed: args.seed,
         ..GloveConfig::default()
     };
-    let glove = learn(&texts, &config)?;
+    let glove = learn(&texts, &config);
     write_atomically(&args.out, glove.to_text().as_bytes())?;
     let (first, last) = (glove.losses.first().copied(), glove.losses.last().copied());
     print(&format!(

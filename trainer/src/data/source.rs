@@ -25,6 +25,18 @@ pub enum ImageSource {
     Phantom(PhantomSource),
 }
 
+impl ImageSource {
+    /// Whose images these are, in words.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Nih(_) => "NIH ChestX-ray14 images",
+            Self::OpenI(_) => "Open-I images with their reports (Indiana University)",
+            Self::Covid(_) => "COVID-19 image collection, images with notes, unlabelled",
+            Self::Phantom(_) => "generated chest images",
+        }
+    }
+}
+
 /// Where reports with findings come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -66,7 +66,7 @@ impl Scored {
     }
 
     pub(crate) fn bootstrap(&self) -> Bootstrap {
-        Bootstrap::by_patient(&self.patients, RESAMPLES, BOOTSTRAP_SEED)
+        bootstrap(&self.patients)
     }
 
     pub(crate) fn columns(&self, findings: &[Finding]) -> Vec<(Vec<f32>, Vec<bool>)> {
@@ -149,6 +149,11 @@ impl Scored {
             compression_cost: None,
         }
     }
+}
+
+/// The resamples of every interval, by whose image each is.
+pub(crate) fn bootstrap(patients: &[u32]) -> Bootstrap {
+    Bootstrap::by_patient(patients, RESAMPLES, BOOTSTRAP_SEED)
 }
 
 /// Scores of a model for studies, read from their files and run on all cores.

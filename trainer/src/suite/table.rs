@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use shared::metric::Interval;
+use shared::metric::{Interval, mean_interval};
 
 use super::Suite;
 use super::classification::IMAGE;
 use super::run::{Results, RunResult, Score};
 use crate::figure::{ForestRow, forest};
-use crate::statistics::mean_interval;
 
 /// The results of a suite.
 #[derive(Debug, Clone, Serialize)]

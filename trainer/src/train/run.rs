@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::time::Instant;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use shared::io::weights::NamedTensor;
 use shared::model::classifier::RunningMeans;
 use shared::nn::Parameters;
+use shared::train::{Adam, Losses, Moments, gradients};
 
 use super::average::Average;
 use super::loader::Loader;
 use super::stream::{Stream, generator};
-use super::task::{Losses, Task};
+use super::task::Task;
 use super::{EpochRecord, Observer, Options, Start, curves};
 use crate::checkpoint::{Checkpoint, Progress, write_atomically};
-use crate::config::{Schedule, TrainingConfig};
+use crate::config::Schedule;
 use crate::error::{Error, Result};
-use crate::optim::{Adam, Moments};
 
 /// Name of the checkpoint in the run's folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -125,7 +124,7 @@ impl<'a, T: Task> Run<'a, T> {
                 let batch = batch?;
                 let losses = run.task.losses(&run.model, &batch, &mut means, &mut locations)?;
                 let rate = run.rate(adam.steps(), all_steps);
-                if let Some((grads, value)) = gradients(&losses, run.task.training(), &adam)? {
+                if let Some((grads, value)) = gradients(&losses, run.task.training().mi_gradient(), &adam)? {
                     if !value.is_finite() {
                         let items = run.task.items(&batch);
                         return Err(Error::NonFiniteLoss { loss: value, epoch, step: sums.steps + 1, items });
@@ -258,41 +257,6 @@ impl<'a, T: Task> Run<'a, T> {
         }
         Ok(())
     }
-}
-
-/// The gradients of all losses and their sum's value; `None` if the batch has no loss. Where the configuration asks for
-/// it, the mutual-information gradient is scaled down to the length of the other losses' gradient.
-fn gradients(losses: &Losses, training: &TrainingConfig, adam: &Adam) -> Result<Option<(GradStore, f32)>> {
-    let both = match (&losses.task, &losses.mutual_information) {
-        (None, None) => return Ok(None),
-        (Some(loss), None) | (None, Some(loss)) => return Ok(Some((loss.backward()?, loss.to_scalar()?))),
-        (Some(task), Some(mi)) if !training.scale_gradient => (task + mi)?,
-        (Some(task), Some(mi)) => {
-            let value = task.to_scalar::<f32>()? + mi.to_scalar::<f32>()?;
-            let mut grads = task.backward()?;
-            let of_mi = mi.backward()?;
-            // Compared over what both reach: the image path.
-            let (mut task_square, mut mi_square) = (0.0, 0.0);
-            for trained in adam.vars() {
-                if let (Some(a), Some(b)) = (grads.get(&trained.var), of_mi.get(&trained.var)) {
-                    task_square += a.sqr()?.sum_all()?.to_scalar::<f32>()?;
-                    mi_square += b.sqr()?.sum_all()?.to_scalar::<f32>()?;
-                }
-            }
-            let scale = f64::from((task_square / mi_square.max(f32::MIN_POSITIVE)).sqrt().min(1.0));
-            for trained in adam.vars() {
-                let Some(extra) = of_mi.get(&trained.var) else { continue };
-                let scaled = (extra * scale)?;
-                let sum = match grads.get(&trained.var) {
-                    Some(grad) => (grad + scaled)?,
-                    None => scaled,
-                };
-                grads.insert(&trained.var, sum);
-            }
-            return Ok(Some((grads, value)));
-        }
-    };
-    Ok(Some((both.backward()?, both.to_scalar()?)))
 }
 
 impl Sums {

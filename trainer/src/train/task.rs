@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::model::classifier::RunningMeans;
 use shared::nn::Parameters;
+use shared::train::{Losses, Trained};
 
 use crate::config::TrainingConfig;
 use crate::error::Result;
-use crate::optim::Trained;
 
 /// An experiment with its data: how batches are made, what is minimized, how the result is validated. The loop around it
 /// is [`super::run::Run`].
@@ -70,30 +69,4 @@ pub(super) trait Task: Sync + Sized {
     fn validate(&self, model: &Self::Model) -> Result<Option<f64>>;
     /// Mutual-information losses on validation data, by name.
     fn held_out(&self, model: &Self::Model) -> Result<BTreeMap<String, f64>>;
-}
-
-/// The losses of one step.
-#[derive(Default)]
-pub(super) struct Losses {
-    /// All but the mutual-information losses, weighted.
-    pub(super) task: Option<Tensor>,
-    /// The mutual-information losses, weighted.
-    pub(super) mutual_information: Option<Tensor>,
-    /// Each loss by name, unweighted, for the record.
-    pub(super) parts: Vec<(&'static str, Tensor)>,
-    /// What a critic without knowledge would have for each mutual-information loss.
-    pub(super) chances: Vec<(&'static str, f64)>,
-}
-
-impl Losses {
-    /// Adds a loss that is none of mutual information.
-    pub(super) fn add(&mut self, name: &'static str, loss: Tensor, weight: f64) -> Result<()> {
-        let weighted = (&loss * weight)?;
-        self.task = Some(match self.task.take() {
-            Some(sum) => (sum + weighted)?,
-            None => weighted,
-        });
-        self.parts.push((name, loss));
-        Ok(())
-    }
 }

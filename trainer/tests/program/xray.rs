@@ -74,6 +74,39 @@ fn labelled(dir: &Path, labels: &str) -> (String, Vec<PathBuf>) {
 const LABELS: &str = "image,patient_id,findings\na.png,1,Mass|Effusion\nb.png,2,No Finding\n";
 
 #[test]
+fn a_report_joins_as_second_modality_and_a_strange_image_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);
+    let packed = dir.path().join("packed");
+    succeeds(&["export", "--model", text(&run), "--out", text(&packed), "--encoding", "f16"]);
+    let (_, files) = labelled(dir.path(), LABELS);
+    let report = dir.path().join("report.txt");
+    std::fs::write(&report, "The heart is enlarged. No effusion.").unwrap();
+    for model in [&run, &packed] {
+        let card: Value = serde_json::from_slice(&std::fs::read(model.join("model.json")).unwrap()).unwrap();
+        assert!(card["report"]["vocabulary"].as_str().unwrap().starts_with("<pad> <unk> "), "{card}");
+        assert_eq!(card["report"]["findings"].as_array().unwrap().len(), Finding::COUNT);
+        let measured = card["input_check"]["measured"].as_array().unwrap();
+        let upside_down = measured.iter().find(|m| m["what"] == "test images upside down").unwrap();
+        assert!(upside_down["n"].as_u64() > Some(0), "{measured:?}");
+
+        let predict = |report: &str| {
+            succeeds(&["predict", text(&files[0]), "--model", text(model), "--json", "--report", report])
+        };
+        let by_file: Value = serde_json::from_str(&predict(text(&report))).unwrap();
+        let by_text: Value = serde_json::from_str(&predict("The heart is enlarged. No effusion.")).unwrap();
+        assert_eq!(by_file, by_text);
+        assert_eq!(by_file["findings_with_report"].as_object().unwrap().len(), Finding::COUNT);
+        assert_ne!(by_file["findings"], by_file["findings_with_report"]);
+        let words = succeeds(&["predict", text(&files[0]), "--model", text(model), "--report", "Effusion."]);
+        assert!(words.contains("with report") && words.contains("warning: this does not look like"), "{words}");
+    }
+    let image_only = trained(dir.path(), "alone", ["method = \"cmim\"", "method = \"resnet\""]);
+    let refusal = refused(&["predict", text(&files[0]), "--model", text(&image_only), "--report", "Effusion."]);
+    assert!(refusal.contains("reads no reports"), "{refusal}");
+}
+
+#[test]
 fn a_trained_model_predicts_and_is_measured() {
     let dir = tempfile::tempdir().unwrap();
     let model = trained(dir.path(), "run", ["max_epochs = 3", "max_epochs = 1"]);

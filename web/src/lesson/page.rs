@@ -2,10 +2,11 @@
 
 use leptos::prelude::*;
 
-use super::component::{CaseChoice, HeatMap, Methods, Switches, Tour, Verdict};
+use super::component::{CaseChoice, HeatMap, Methods, ReportTable, Switches, Tour, Verdict};
 use super::desk::Desk;
 use crate::address::Navigator;
 use crate::language::t;
+use crate::training::{self, TrainingPanel};
 
 /// Name of the slice in the address, counted from 1.
 const SLICE: &str = "slice";
@@ -15,6 +16,8 @@ const SLICE: &str = "slice";
 pub fn LessonPage(
     /// The lesson.
     desk: Desk,
+    /// What is trained at its end.
+    training: training::Desk,
     /// Keeps its state in the address.
     navigator: Navigator,
 ) -> impl IntoView {
@@ -61,7 +64,9 @@ pub fn LessonPage(
                 <p>{move || t!("lesson.table_about")}</p>
                 <HeatMap desk />
             </section>
+            <TrainingPanel desk=training navigator />
             <Verdict />
+            <ReportTable navigator />
         </div>
     }
 }

@@ -115,12 +115,11 @@ impl OpenCase {
         plan: &mut SegmenterPlan,
         present: ModalitySet,
     ) -> Result<(Vec<u8>, f64, Option<f64>), Error> {
-        let scan = match self.scan.take() {
-            Some(scan) => scan,
-            None => {
-                let files = self.files.each_ref().map(String::as_str);
-                PreparedScan::new(card.grid, ModalitySet::ALL, &files, &self.volumes)?
-            }
+        let scan = if let Some(scan) = self.scan.take() {
+            scan
+        } else {
+            let files = self.files.each_ref().map(String::as_str);
+            PreparedScan::new(card.grid, ModalitySet::ALL, &files, &self.volumes)?
         };
         let mut outline = Outline::new(&scan, present, card.threshold(present));
         let run = scan.slices(present).into_iter().try_for_each(|slice| -> Result<(), Error> {

@@ -29,12 +29,15 @@ type Hear = Rc<dyn Fn(VolumeId, Read)>;
 #[derive(Clone)]
 pub struct Admission(Rc<RefCell<State>>);
 
+/// Hears of a packed mask.
+type HearMask = Box<dyn FnOnce(Result<Vec<u8>, String>)>;
+
 struct State {
     client: Option<Rc<Client>>,
     /// Volumes that are waited for, and who hears of them.
     waiting: Vec<(VolumeId, Hear)>,
     /// Masks that are waited for, in their order.
-    packing: Vec<Box<dyn FnOnce(Result<Vec<u8>, String>)>>,
+    packing: Vec<HearMask>,
     n_volumes: VolumeId,
     n_scans: ScanId,
 }
@@ -81,7 +84,7 @@ impl Admission {
     ) {
         let (data_file, data) = data.unzip();
         let bytes = [file].into_iter().chain(data).collect();
-        self.ask(Request::Read { id, path, data_file, grid: GRID }, bytes, &[id], Rc::new(hear));
+        self.ask(Request::Read { id, path, data_file, grid: GRID }, bytes, &[id], &(Rc::new(hear) as Hear));
     }
 
     /// Draws a head. `hear` is told once.
@@ -110,10 +113,12 @@ impl Admission {
             };
             if let Some(done) = done {
                 let hear = came.borrow_mut().1.take();
-                hear.into_iter().for_each(|hear| hear(done.clone()));
+                if let Some(hear) = hear {
+                    hear(done);
+                }
             }
         };
-        self.ask(Request::Generate { first, head, grid: GRID }, Vec::new(), &ids, Rc::new(hear_one));
+        self.ask(Request::Generate { first, head, grid: GRID }, Vec::new(), &ids, &(Rc::new(hear_one) as Hear));
     }
 
     /// Packs a mask in canonical order as the `.nii.gz` file that `cmim segment` would write.
@@ -130,8 +135,8 @@ impl Admission {
         });
     }
 
-    fn ask(&self, request: Request, bytes: Vec<ArrayBuffer>, ids: &[VolumeId], hear: Hear) {
-        let waiting = ids.iter().map(|id| (*id, Rc::clone(&hear)));
+    fn ask(&self, request: Request, bytes: Vec<ArrayBuffer>, ids: &[VolumeId], hear: &Hear) {
+        let waiting = ids.iter().map(|id| (*id, Rc::clone(hear)));
         self.0.borrow_mut().waiting.extend(waiting);
         let (admission, first) = (self.clone(), ids.first().copied());
         spawn_local(async move {
@@ -176,7 +181,9 @@ impl Admission {
                     hear(id, Err(Refusal::Unread(words.clone())));
                 }
                 let packing = std::mem::take(&mut self.0.borrow_mut().packing);
-                packing.into_iter().for_each(|hear| hear(Err(words.clone())));
+                for hear in packing {
+                    hear(Err(words.clone()));
+                }
             }
         }
     }

@@ -29,6 +29,9 @@ const MAX_WORKERS: usize = 4;
 /// How often workers may die in one job before it is given up.
 const MAX_DEATHS: usize = 3;
 
+/// Hears how a job goes.
+type Hearer = Rc<RefCell<dyn FnMut(News)>>;
+
 /// An outline to be made.
 #[derive(Clone)]
 pub struct Job {
@@ -102,7 +105,7 @@ struct Running {
     of: usize,
     start_ms: f64,
     n_deaths: usize,
-    hear: Rc<RefCell<dyn FnMut(News)>>,
+    hear: Hearer,
 }
 
 impl Running {
@@ -137,7 +140,7 @@ impl Crew {
             let state = &mut *self.0.borrow_mut();
             state.n_jobs += 1;
             let (of, queue) = (slices.len(), Queue::new(slices, job.shown));
-            let hear: Rc<RefCell<dyn FnMut(News)>> = Rc::new(RefCell::new(hear));
+            let hear: Hearer = Rc::new(RefCell::new(hear));
             let (id, start_ms) = (state.n_jobs, now_ms());
             state.job = Some(Running { id, job, queue, done: 0, of, start_ms, n_deaths: 0, hear });
             id
@@ -314,13 +317,13 @@ impl Crew {
             let words = defect.unwrap_or_else(|| "a worker ran out of memory".to_owned());
             (running.n_deaths > MAX_DEATHS).then(|| (running.id, Failure::new(FailureKind::Model, &words)))
         };
-        match failure {
-            Some((id, failure)) => self.fail(id, failure),
-            // The one that fetched the model may have died over it: `begin` asks again.
-            None => {
-                let id = self.0.borrow().job.as_ref().map(|running| running.id);
-                id.into_iter().for_each(|id| self.begin(id));
-            }
+        if let Some((id, failure)) = failure {
+            return self.fail(id, failure);
+        }
+        // The one that fetched the model may have died over it: `begin` asks again.
+        let id = self.0.borrow().job.as_ref().map(|running| running.id);
+        if let Some(id) = id {
+            self.begin(id);
         }
     }
 
@@ -330,7 +333,7 @@ impl Crew {
         state.job.as_ref().filter(|running| running.job.model == model).map(|running| running.id)
     }
 
-    fn hearer(&self, job: JobId) -> Option<Rc<RefCell<dyn FnMut(News)>>> {
+    fn hearer(&self, job: JobId) -> Option<Hearer> {
         let state = self.0.borrow();
         state.job.as_ref().filter(|running| running.id == job).map(|running| Rc::clone(&running.hear))
     }

@@ -80,7 +80,7 @@ impl GrowingMask {
     /// all the same. `None` without a truth.
     pub fn dice_of_all(&self) -> Option<f64> {
         let truth = self.truth.as_ref()?;
-        let n_truth = truth.iter().filter(|label| **label == 1).count();
+        let n_truth = truth.iter().map(|label| usize::from(*label == 1)).sum::<usize>();
         Some(Overlap { truth: n_truth, ..self.overlap }.dice())
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     fn dice_follows_the_mask() {
         let scan = head(1);
         let truth = scan.truth.clone().expect("a truth");
-        let n_truth = truth.iter().filter(|label| **label == 1).count();
+        let n_truth = truth.iter().map(|label| usize::from(*label == 1)).sum::<usize>();
         assert!(n_truth > 0, "a head with a tumour");
         let mut mask = GrowingMask::new(&scan);
         for (slice, labels) in truth.chunks(scan.slice_len()).enumerate() {

@@ -61,6 +61,7 @@ impl Colour {
     }
 
     /// The colour of the truth beside it.
+    #[must_use]
     pub fn of_truth(self) -> Self {
         if self == Self::Blue { Self::Yellow } else { Self::Blue }
     }
@@ -149,7 +150,7 @@ fn interesting(scan: &Scan) -> [usize; 3] {
     let middle = size.map(|side| side / 2);
     let Some(truth) = &scan.truth else { return middle };
     let slices = truth.chunks_exact(scan.slice_len());
-    let counts = slices.map(|slice| slice.iter().filter(|label| **label == 1).count());
+    let counts = slices.map(|slice| slice.iter().map(|label| usize::from(*label == 1)).sum::<usize>());
     let Some((z, n)) = counts.enumerate().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0) else { return middle };
     let slice = &truth[z * scan.slice_len()..(z + 1) * scan.slice_len()];
     let marked = slice.iter().enumerate().filter(|(_, label)| **label == 1);

@@ -169,7 +169,7 @@ pub struct Window {
 impl Window {
     /// The window between two values.
     pub fn between([from, to]: [f32; 2]) -> Self {
-        Self { center: (from + to) / 2.0, width: (to - from).max(f32::MIN_POSITIVE) }
+        Self { center: f32::midpoint(from, to), width: (to - from).max(f32::MIN_POSITIVE) }
     }
 
     /// Values of black and white.

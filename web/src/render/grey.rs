@@ -13,32 +13,70 @@ pub struct Grey {
     pub pixels: Vec<u8>,
 }
 
+/// A grey image of two bytes a pixel: 0 is black, 65535 is white.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grey16 {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// `[height, width]` row by row.
+    pub pixels: Vec<u16>,
+}
+
 impl Grey {
     /// A copy whose longer side has at most `max_side` pixels, each the mean of the block it stands for.
     ///
     /// A smaller image keeps its size.
     pub fn reduce(image: &Radiograph, max_side: usize) -> Self {
-        let longer = image.width.max(image.height).max(1);
-        let side = longer.min(max_side);
-        // Never 0, however narrow the image.
-        let (width, height) = ((image.width * side / longer).max(1), (image.height * side / longer).max(1));
-        let columns = blocks(image.width, width);
-        let mut pixels = Vec::with_capacity(width * height);
-        for (top, bottom) in blocks(image.height, height) {
-            let rows = &image.pixels[top * image.width..bottom * image.width];
-            for &(left, right) in &columns {
-                let sum: f32 = rows.chunks_exact(image.width).flat_map(|row| &row[left..right]).sum();
-                let mean = sum / ((right - left) * (bottom - top)) as f32;
-                pixels.push((mean * 255.0).round().clamp(0.0, 255.0) as u8);
-            }
-        }
-        Self { width, height, pixels }
+        let (width, height, means) = reduced(image, max_side);
+        let grey = |mean: f32| (mean * 255.0).round().clamp(0.0, 255.0) as u8;
+        Self { width, height, pixels: means.into_iter().map(grey).collect() }
     }
 
     /// Red, green, blue and opacity of every pixel: `[height, width, 4]`, as a canvas wants it.
     pub fn to_rgba(&self) -> Vec<u8> {
         self.pixels.iter().flat_map(|&value| [value, value, value, 255]).collect()
     }
+}
+
+impl Grey16 {
+    /// As [`Grey::reduce`].
+    pub fn reduce(image: &Radiograph, max_side: usize) -> Self {
+        let (width, height, means) = reduced(image, max_side);
+        let grey = |mean: f32| (mean * 65535.0).round().clamp(0.0, 65535.0) as u16;
+        Self { width, height, pixels: means.into_iter().map(grey).collect() }
+    }
+
+    /// Two bytes a pixel, the lower first.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.pixels.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    /// What [`Self::to_bytes`] gave; black where bytes are missing.
+    pub fn from_bytes(width: usize, height: usize, bytes: &[u8]) -> Self {
+        let mut pixels: Vec<u16> = bytes.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+        pixels.resize(width * height, 0);
+        Self { width, height, pixels }
+    }
+}
+
+/// Width, height and means of blocks of an image whose longer side shall have at most `max_side` pixels.
+fn reduced(image: &Radiograph, max_side: usize) -> (usize, usize, Vec<f32>) {
+    let longer = image.width.max(image.height).max(1);
+    let side = longer.min(max_side);
+    // Never 0, however narrow the image.
+    let (width, height) = ((image.width * side / longer).max(1), (image.height * side / longer).max(1));
+    let columns = blocks(image.width, width);
+    let mut means = Vec::with_capacity(width * height);
+    for (top, bottom) in blocks(image.height, height) {
+        let rows = &image.pixels[top * image.width..bottom * image.width];
+        for &(left, right) in &columns {
+            let sum: f32 = rows.chunks_exact(image.width).flat_map(|row| &row[left..right]).sum();
+            means.push(sum / ((right - left) * (bottom - top)) as f32);
+        }
+    }
+    (width, height, means)
 }
 
 /// Cuts `0..from` into `to <= from` parts as equal as whole numbers allow: `(start, end)` of each.
@@ -49,10 +87,11 @@ fn blocks(from: usize, to: usize) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::io::radiograph::Nature;
 
     fn image(width: usize, height: usize, f: impl Fn(usize, usize) -> f32) -> Radiograph {
         let pixels = (0..width * height).map(|i| f(i % width, i / width)).collect();
-        Radiograph { width, height, pixels, source: "test".to_owned() }
+        Radiograph { width, height, pixels, source: "test".to_owned(), nature: Nature::default() }
     }
 
     #[test]

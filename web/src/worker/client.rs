@@ -55,21 +55,38 @@ impl Program {
     ///
     /// A sentence for the person at the screen if none can be fetched, or is none this browser can run.
     pub async fn fetch(name: &'static str) -> Result<Rc<Self>, String> {
-        if let Some(program) = PROGRAMS.with_borrow(|programs| programs.get(name).cloned()) {
+        if let Some(program) = Self::kept(name) {
             return Ok(program);
         }
-        let mut program = None;
         if has_relaxed_simd() {
             // A page that was built by Trunk alone lacks it.
-            program = Self::fetch_build(&format!("{name}-relaxed")).await.ok();
+            if let Ok(program) = Self::fetch_build(&format!("{name}-relaxed")).await {
+                return Ok(Self::keep(name, program));
+            }
         }
-        let program = match program {
-            Some(program) => program,
-            None => Self::fetch_build(name).await?,
-        };
+        Self::fetch_simd(name).await
+    }
+
+    /// The program of this name that is built for simd128 alone: fetched by the first who asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub async fn fetch_simd(name: &'static str) -> Result<Rc<Self>, String> {
+        if let Some(program) = Self::kept(name) {
+            return Ok(program);
+        }
+        Ok(Self::keep(name, Self::fetch_build(name).await?))
+    }
+
+    fn kept(name: &str) -> Option<Rc<Self>> {
+        PROGRAMS.with_borrow(|programs| programs.get(name).cloned())
+    }
+
+    fn keep(name: &'static str, program: Self) -> Rc<Self> {
         let program = Rc::new(program);
         PROGRAMS.with_borrow_mut(|programs| programs.insert(name, Rc::clone(&program)));
-        Ok(program)
+        program
     }
 
     async fn fetch_build(name: &str) -> Result<Self, String> {

@@ -9,10 +9,10 @@ use crate::{lesson, mri, xray};
 pub enum Request {
     /// About x-rays.
     Xray(xray::protocol::Request),
-    /// About brain MRI.
-    Mri(mri::protocol::Request),
     /// About a lesson.
     Lesson(lesson::protocol::Request),
+    /// About brain MRI.
+    Mri(mri::protocol::Request),
 }
 
 /// From the worker to the page.
@@ -20,10 +20,10 @@ pub enum Request {
 pub enum Response {
     /// About x-rays.
     Xray(xray::protocol::Response),
-    /// About brain MRI.
-    Mri(mri::protocol::Response),
     /// About a lesson.
     Lesson(lesson::protocol::Response),
+    /// About brain MRI.
+    Mri(mri::protocol::Response),
 }
 
 /// Where a model's weights came from.

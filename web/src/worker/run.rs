@@ -15,7 +15,8 @@ use crate::{lesson, mri, xray};
 
 /// Runs the program `worker`.
 pub fn start() {
-    let (xray, mri) = (xray::worker::Service::new(), mri::worker::Service::new());
+    let xray = xray::worker::Service::new();
+    let mri = mri::worker::Service::new();
     let lesson = lesson::worker::Service::default();
     listen(move |request, bytes| match request {
         Request::Xray(request) => xray.receive(request, bytes),

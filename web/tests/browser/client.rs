@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 use web::worker::client::{self, Event, Program};
-use web::xray::protocol::{Request, Response};
+use web::xray::protocol::{Request, Response, Wish};
 
 /// Answers a `Read` with the number of its bytes as progress, and fails at one named `defect` or `memory`.
 const SCRIPT: &str = r#"
@@ -39,7 +39,7 @@ async fn client() -> (Rc<Client>, Heard) {
 
 fn read(client: &Client, file: &str) {
     let bytes = Uint8Array::from(&[1, 2, 3][..]).buffer();
-    client.send(&Request::Read { id: 1, file: file.to_owned() }, &[bytes]).expect("sends");
+    client.send(&Request::Read { id: 1, file: file.to_owned(), wish: Wish::Answer }, &[bytes]).expect("sends");
 }
 
 /// The next event; a test that waits in vain is ended by the runner.

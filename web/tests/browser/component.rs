@@ -3,14 +3,17 @@
 use leptos::prelude::*;
 use leptos::task::tick;
 use shared::Finding;
+use shared::infer::ActivationMap;
+use shared::infer::input_check::{Checked, Measures, Reason};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 use web::component::{DropZone, Manner};
 use web::worker::protocol::Origin;
 use web::xray::Desk;
-use web::xray::component::{ErrorMessage, FindingList, ImageView, ModelDetails, ModelProgress, Status};
-use web::xray::protocol::{ImageInfo, Response};
+use web::xray::component::{ErrorMessage, FileTable, FindingList, ImageView, ModelDetails, ModelProgress, Status};
+use web::xray::protocol::{Answer, ImageInfo, Response};
 use web::xray::session::Session;
+use web::xray::viewing::{Overlay, Viewing};
 use web_sys::{CanvasRenderingContext2d, DataTransfer, DragEvent, DragEventInit, Element, File, HtmlCanvasElement};
 use web_sys::{HtmlElement, HtmlProgressElement};
 
@@ -36,22 +39,41 @@ fn ready() -> Response {
     Response::Ready { card: Box::new(model().card), origin: Origin::FetchedAndKept }
 }
 
+/// An answer with these scores; the image passes the check if there are no reasons against it.
+fn answer(id: u64, scores: [f32; Finding::COUNT], reasons: Vec<Reason>) -> Response {
+    let measures = Measures { residual: 0.0, distance: 0.0, shades: 0.0, detail: 1.0 };
+    let map = ActivationMap { side: 2, values: vec![1.0, -1.0, 0.0, 0.5] };
+    let answer = Answer {
+        scores,
+        checked: Some(Checked { measures, reasons }),
+        maps: vec![map; Finding::COUNT],
+        infer_ms: 250.0,
+    };
+    Response::Answer { id, answer: Box::new(answer) }
+}
+
 /// A session with a model and an answer in which Mass is highest and Atelectasis lowest.
 fn answered() -> Session {
     let mut session = Session::default();
-    session.receive(ready(), None);
+    session.receive(ready(), Vec::new());
     let id = session.begin("chest.png", None);
+    session.begin_next();
     let mut scores = [0.25; Finding::COUNT];
     scores[Finding::Mass.index()] = 0.812_345_7;
     scores[Finding::Atelectasis.index()] = 0.1;
-    session.receive(Response::Answer { id, scores, infer_ms: 250.0 }, None);
+    session.receive(answer(id, scores, Vec::new()), Vec::new());
     session
+}
+
+fn click(element: &Element) {
+    element.dyn_ref::<HtmlElement>().expect("an element of the page").click();
 }
 
 #[wasm_bindgen_test]
 async fn an_answer_is_14_rows_from_high_to_low() {
     let session = RwSignal::new(answered());
-    let (place, _shown) = shown(move || view! { <FindingList session=session.read_only() /> });
+    let viewing = Viewing::new();
+    let (place, _shown) = shown(move || view! { <FindingList session=session.read_only() viewing /> });
     tick().await;
     let rows = place.query_selector_all("[data-testid=finding]").expect("a selector");
     assert_eq!(rows.length() as usize, Finding::COUNT);
@@ -59,12 +81,23 @@ async fn an_answer_is_14_rows_from_high_to_low() {
     let (first, last) = (row(0), row(13));
     assert_eq!(first.get_attribute("data-finding").as_deref(), Some("Mass"));
     assert_eq!(first.get_attribute("data-score").as_deref(), Some("0.8123457"));
-    assert!(text(&first).contains("above threshold 0.500") && text(&first).contains("AUC not measured"));
+    assert!(text(&first).contains("at or above threshold") && text(&first).contains("AUC not measured"));
     assert_eq!(last.get_attribute("data-finding").as_deref(), Some("Atelectasis"));
-    assert!(text(&last).contains("below threshold 0.500"));
+    assert!(text(&last).contains("below threshold"));
     assert!(text(&last).contains("AUC 0.71 (0.64 to 0.78), 47 of 330"), "{}", text(&last));
     let fill: HtmlElement = first.query_selector(".bar-fill").expect("a selector").expect("a bar").unchecked_into();
     assert_eq!(fill.style().get_property_value("width").as_deref(), Ok("81.23%"));
+
+    let name = first.query_selector(".finding-name").expect("a selector").expect("a name");
+    click(&name);
+    tick().await;
+    assert_eq!(
+        (viewing.overlay.get_untracked(), viewing.finding.get_untracked()),
+        (Overlay::Finding, Some(Finding::Mass))
+    );
+    assert_eq!(name.get_attribute("aria-pressed").as_deref(), Some("true"));
+    click(&name);
+    assert_eq!(viewing.overlay.get_untracked(), Overlay::None);
 }
 
 #[wasm_bindgen_test]
@@ -79,7 +112,8 @@ async fn the_status_follows_the_session() {
     tick().await;
     assert_eq!(state(), "loading");
 
-    session.update(|session| session.receive(Response::Progress { received: 3_000_000, total: 24_000_000 }, None));
+    session
+        .update(|session| session.receive(Response::Progress { received: 3_000_000, total: 24_000_000 }, Vec::new()));
     tick().await;
     let progress = find(&place, "progress");
     assert!(text(&progress).contains("3.0 MB of 24.0 MB"), "{}", text(&progress));
@@ -87,7 +121,7 @@ async fn the_status_follows_the_session() {
         progress.query_selector("progress").expect("a selector").expect("a bar").unchecked_into();
     assert_eq!(bar.position(), 0.125);
 
-    session.update(|session| session.receive(ready(), None));
+    session.update(|session| session.receive(ready(), Vec::new()));
     tick().await;
     assert_eq!(state(), "ready");
     assert!(place.query_selector("progress").expect("a selector").is_none());
@@ -95,34 +129,71 @@ async fn the_status_follows_the_session() {
     session.set(answered());
     tick().await;
     assert_eq!(state(), "answered");
-    assert_eq!(text(&status), "chest.png: 1 of 14 findings reaches its threshold: Mass. Answered in 0.25 s.");
+    assert_eq!(text(&status), "chest.png: 1 of 14 findings at or above threshold: Mass. Answered in 0.25 s.");
+}
+
+/// Waits until the browser has drawn.
+async fn frame() {
+    for _ in 0..2 {
+        let next = js_sys::Promise::new(&mut |resolve, _| {
+            window().request_animation_frame(&resolve).expect("a frame");
+        });
+        wasm_bindgen_futures::JsFuture::from(next).await.expect("a frame");
+    }
 }
 
 #[wasm_bindgen_test]
-async fn the_image_is_drawn() {
-    let session = RwSignal::new(Session::default());
-    let (place, _shown) = shown(move || view! { <ImageView session=session.read_only() /> });
+async fn the_image_is_drawn_with_its_map_and_inverted() {
+    let session = RwSignal::new(answered());
+    let viewing = Viewing::new();
+    let (place, _shown) = shown(move || view! { <ImageView session=session.read_only() viewing /> });
     session.update(|session| {
-        let id = session.begin("chest.png", Some("a note".to_owned()));
+        let id = session.selected_item().expect("a file").id;
         let image = ImageInfo {
-            width: 3000,
+            width: 2000,
             height: 2000,
             preview_width: 2,
-            preview_height: 1,
+            preview_height: 2,
+            thumbnail_width: 1,
+            thumbnail_height: 1,
             source: "PNG, 8 bit".to_owned(),
             decode_ms: 1.0,
         };
-        session.receive(Response::Image { id, image }, Some(vec![10, 250]));
+        let pixels = [0, 65535, 0, 65535_u16].iter().flat_map(|value| value.to_le_bytes()).collect();
+        session.receive(Response::Image { id, image }, vec![pixels, vec![7]]);
     });
     tick().await;
-    tick().await;
+    frame().await;
     let canvas: HtmlCanvasElement = find(&place, "image").unchecked_into();
     let context: CanvasRenderingContext2d =
         canvas.get_context("2d").expect("a context").expect("a context").unchecked_into();
-    let drawn = context.get_image_data(0.0, 0.0, 2.0, 1.0).expect("pixels").data().0;
-    assert_eq!(drawn, [10, 10, 10, 255, 250, 250, 250, 255]);
-    assert!(text(&place).contains("3000 × 2000 pixels. PNG, 8 bit"), "{}", text(&place));
-    assert!(text(&find(&place, "note")).contains("a note"));
+    let (width, height) = (f64::from(canvas.width()), f64::from(canvas.height()));
+    let side = width.min(height);
+    let pixel = |x: f64, y: f64| {
+        let (x, y) = (width / 2.0 + (x - 0.5) * side, height / 2.0 + (y - 0.5) * side);
+        let data = context.get_image_data(x, y, 1.0, 1.0).expect("pixels").data().0;
+        [data[0], data[1], data[2]]
+    };
+    assert_eq!((pixel(0.1, 0.1), pixel(0.9, 0.1)), ([0, 0, 0], [255, 255, 255]));
+    assert!(text(&place).contains("2000 × 2000 pixels. PNG, 8 bit"), "{}", text(&place));
+
+    viewing.opacity.set(1.0);
+    viewing.press(Finding::Edema);
+    tick().await;
+    frame().await;
+    assert_eq!(pixel(0.02, 0.02), [240, 140, 40], "the upper left speaks for it");
+    assert_eq!(pixel(0.98, 0.02), [60, 130, 220], "the upper right against it");
+    viewing.overlay.set(Overlay::None);
+    click(&find(&place, "invert"));
+    click(&find(&place, "zoom-in"));
+    tick().await;
+    frame().await;
+    assert_eq!(pixel(0.1, 0.1), [255, 255, 255]);
+    assert_eq!(text(&find(&place, "zoom")), "125%");
+    click(&find(&place, "reset"));
+    tick().await;
+    frame().await;
+    assert_eq!((pixel(0.1, 0.1), text(&find(&place, "zoom"))), ([0, 0, 0], "100%".to_owned()));
 }
 
 #[wasm_bindgen_test]
@@ -154,19 +225,37 @@ fn drop_on(place: &Element, names: &[&str]) {
 }
 
 #[wasm_bindgen_test]
-async fn a_drop_is_taken_and_further_files_are_left_aside_in_words() {
+async fn every_file_of_a_drop_is_taken_and_a_drop_without_one_is_told() {
     let desk = Desk::new();
     let give = move |(files, manner): (Vec<File>, Manner)| desk.give(&files, manner);
     let (place, _shown) = shown(move || {
         view! {
             <DropZone title="Drop here" hint="anything" accept="*/*" compact=false on_files=give />
             <ErrorMessage desk />
+            <FileTable desk />
         }
     });
     drop_on(&place, &["one.png", "two.png"]);
-    let reading = desk.session().get_untracked().reading.expect("a reading");
-    assert_eq!(reading.file, "one.png");
-    assert!(reading.note.is_some_and(|note| note.contains("2 files") && note.contains("one.png")));
+    tick().await;
+    let selected = || desk.session().with_untracked(|session| session.selected_item().map(|item| item.file.clone()));
+    assert_eq!(selected().as_deref(), Some("one.png"));
+    let rows = || place.query_selector_all("[data-testid=file-row]").expect("a selector");
+    assert_eq!(rows().length(), 2);
+    click(&rows().item(1).expect("a row").unchecked_into());
+    assert_eq!(selected().as_deref(), Some("two.png"));
+    let names = || -> Vec<String> {
+        let name = |i| rows().item(i).expect("a row").unchecked_into::<Element>();
+        (0..rows().length())
+            .map(|i| text(&name(i).query_selector(".file-name").expect("a selector").expect("a name")))
+            .collect()
+    };
+    let sort = find(&place, "sort");
+    click(&sort);
+    tick().await;
+    assert_eq!(names(), ["one.png", "two.png"]);
+    click(&sort);
+    tick().await;
+    assert_eq!(names(), ["two.png", "one.png"]);
 
     drop_on(&place, &[]);
     tick().await;
@@ -177,4 +266,7 @@ async fn a_drop_is_taken_and_further_files_are_left_aside_in_words() {
     drop_on(&place, &["three.png"]);
     tick().await;
     assert!(place.query_selector("[data-testid=error]").expect("a selector").is_none(), "the error is past");
+    click(&find(&place, "clear"));
+    tick().await;
+    assert_eq!(selected(), None);
 }

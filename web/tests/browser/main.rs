@@ -12,5 +12,7 @@ mod networks;
 mod reader;
 mod simd;
 mod store;
+#[path = "../training/steps.rs"]
+mod training;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

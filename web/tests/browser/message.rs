@@ -4,11 +4,11 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
 use web::worker::message::{MessageError, decode, encode};
-use web::xray::protocol::{Request, Response};
+use web::xray::protocol::{Request, Response, Wish};
 
 #[wasm_bindgen_test]
 fn head_and_bytes_come_back() {
-    let request = Request::Read { id: 7, file: "ä \"x\".png".to_owned() };
+    let request = Request::Read { id: 7, file: "ä \"x\".png".to_owned(), wish: Wish::Answer };
     let message = encode(&request, &[Uint8Array::from(&[1, 2, 3][..]).buffer()]).expect("encodes");
     assert_eq!(message.transfer.length(), 1, "the buffer is given away, not copied");
     let (head, bytes) = decode::<Request>(&message.data).expect("decodes");

@@ -58,6 +58,8 @@ fn card(weights: &[u8]) -> ModelCard {
         findings: findings.to_vec(),
         calibration: None,
         evaluation: None,
+        report: None,
+        input_check: None,
         training: Training {
             commands: vec!["none".to_owned()],
             method: "not trained".to_owned(),

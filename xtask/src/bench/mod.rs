@@ -1,9 +1,10 @@
-//! `cargo xtask bench`: how fast this project is, always beside a peer and in the same run.
+//! `cargo xtask bench`: how fast this project is, beside a peer in the same run where there is one.
 
 pub mod duel;
 pub mod gpu;
 pub mod infer;
 pub mod kernel;
+pub mod page;
 pub mod peer;
 pub mod train;
 pub mod volume;

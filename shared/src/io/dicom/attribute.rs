@@ -39,6 +39,8 @@ macro_rules! attributes {
 
 attributes! {
     TransferSyntaxUID = 0x0002, 0x0010;
+    Modality = 0x0008, 0x0060;
+    ViewPosition = 0x0018, 0x5101;
     SamplesPerPixel = 0x0028, 0x0002;
     PhotometricInterpretation = 0x0028, 0x0004;
     PlanarConfiguration = 0x0028, 0x0006;

@@ -23,6 +23,7 @@ pub(crate) use dataset::is_dicom;
 use crate::error::{Error, Result};
 use crate::io::Radiograph;
 use crate::io::format::Origin;
+use crate::io::radiograph::Nature;
 use attribute::Attribute;
 use dataset::Dataset;
 use display::Display;
@@ -38,7 +39,12 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Radiograph> {
     display.apply(&mut pixels);
     let source =
         format!("DICOM, {}, {}, {} bit", dataset.syntax.label(), format.photometric.name(), format.bits_stored);
-    Ok(Radiograph { width: format.columns.into(), height: format.rows.into(), pixels, source })
+    let nature = Nature {
+        is_coloured: format.photometric.channels() > 1,
+        modality: dataset.text(Attribute::Modality),
+        view: dataset.text(Attribute::ViewPosition),
+    };
+    Ok(Radiograph { width: format.columns.into(), height: format.rows.into(), pixels, source, nature })
 }
 
 /// An attribute that is needed is absent or impossible.

@@ -107,7 +107,7 @@ fn decode_jpeg(origin: Origin<'_>, stream: &[u8], format: &PixelFormat) -> Resul
     }
     let is_ybr = matches!(format.photometric, Photometric::YbrFull | Photometric::YbrFull422);
     let channels = if is_ybr { jpeg::Channels::YCbCr } else { jpeg::Channels::AsMarked };
-    let mut pixels = frame.decode_grey(origin, stream, channels)?;
+    let (mut pixels, _is_coloured) = frame.decode_grey(origin, stream, channels)?;
     if format.photometric.channels() == 1 {
         for p in &mut pixels {
             *p = format.value(*p as u16);

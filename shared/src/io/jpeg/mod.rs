@@ -10,7 +10,7 @@ use image::metadata::Orientation;
 use crate::error::Result;
 use crate::io::Radiograph;
 use crate::io::format::Origin;
-use crate::io::radiograph::luminance;
+use crate::io::radiograph::{ColourSum, Nature};
 use segments::Segments;
 
 pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
@@ -53,7 +53,7 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Radiograph> {
     let frame = Frame::parse(origin, bytes)?;
     origin.pixel_count(frame.width.into(), frame.height.into())?;
     let largest = f32::from(u16::MAX >> (16 - frame.precision));
-    let mut pixels = frame.decode_grey(origin, bytes, Channels::AsMarked)?;
+    let (mut pixels, is_coloured) = frame.decode_grey(origin, bytes, Channels::AsMarked)?;
     for p in &mut pixels {
         *p = (*p / largest).clamp(0.0, 1.0);
     }
@@ -63,6 +63,7 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Radiograph> {
         height: frame.height.into(),
         pixels,
         source: format!("{kind}, {} bit", frame.precision),
+        nature: Nature { is_coloured, ..Nature::default() },
     };
     Ok(image.oriented(orientation(bytes)))
 }
@@ -113,10 +114,11 @@ impl Frame {
         Ok(Self { process, precision, width, height, components })
     }
 
-    /// The samples of a grey image, the luminance of a colour image, in `0..2^precision`: `[height, width]`.
+    /// The samples of a grey image, the luminance of a colour image, in `0..2^precision`: `[height, width]`; and whether
+    /// there are colours.
     ///
     /// The caller has found the size acceptable.
-    pub(crate) fn decode_grey(self, origin: Origin<'_>, bytes: &[u8], channels: Channels) -> Result<Vec<f32>> {
+    pub(crate) fn decode_grey(self, origin: Origin<'_>, bytes: &[u8], channels: Channels) -> Result<(Vec<f32>, bool)> {
         let count = usize::from(self.width) * usize::from(self.height);
         let samples: Vec<f32> = match self.process {
             Process::Lossless => lossless::decode(origin, bytes, self)?.into_iter().map(f32::from).collect(),
@@ -139,11 +141,16 @@ impl Frame {
             return Err(origin.damaged("JPEG: the number of samples does not fit the size of the image"));
         }
         if self.components == 1 {
-            return Ok(samples);
+            return Ok((samples, false));
         }
         // The lossless process has no colour transform of its own: Y is the luminance already.
         let is_luminance_first = self.process == Process::Lossless && channels == Channels::YCbCr;
-        let grey = |&[a, b, c]: &[f32; 3]| if is_luminance_first { a } else { luminance([a, b, c]) };
-        Ok(samples.as_chunks().0.iter().map(grey).collect())
+        let triples = samples.as_chunks::<3>().0;
+        if is_luminance_first {
+            return Ok((triples.iter().map(|&[y, _, _]| y).collect(), true));
+        }
+        let mut colours = ColourSum::default();
+        let grey = triples.iter().map(|&rgb| colours.luminance(rgb)).collect();
+        Ok((grey, colours.is_coloured(f32::from(u16::MAX >> (16 - self.precision)))))
     }
 }

@@ -7,6 +7,7 @@ use std::f32::consts::PI;
 
 use crate::Finding;
 use crate::io::Radiograph;
+use crate::io::radiograph::Nature;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -131,7 +132,7 @@ pub(super) fn draw(healthy: &Anatomy, signs: &[Sign], size: usize, noise: f32, r
             ((grey - 0.5) * contrast + 0.5 + exposure + noise * grain).clamp(0.0, 1.0)
         })
         .collect();
-    Radiograph { width: size, height: size, pixels, source: "generated".to_owned() }
+    Radiograph { width: size, height: size, pixels, source: "generated".to_owned(), nature: Nature::default() }
 }
 
 /// Points along each side of a cell that [`change`] looks at.

@@ -9,6 +9,7 @@ use shared::finding::Finding;
 use shared::phantom::xray;
 use shared::prep::image::Preprocessing;
 use shared::prep::report::TokenBatch;
+use shared::train::PairedBatch;
 
 use super::reports::ReportData;
 use crate::config::{Config, Method};
@@ -72,23 +73,6 @@ pub(super) struct Batch {
     pub(super) paired: Option<PairedBatch>,
     /// `[N, K, grid, grid]`: where findings are; for the oracle alone.
     pub(super) places: Option<Tensor>,
-}
-
-/// The images of a batch that have a report, and the reports.
-pub(super) struct PairedBatch {
-    /// Positions in the batch.
-    pub(super) rows: Vec<u32>,
-    /// Their reports.
-    pub(super) reports: TokenBatch,
-    /// `[P, P]`: which may serve as negatives of each other.
-    pub(super) negatives: Vec<bool>,
-}
-
-impl PairedBatch {
-    /// Whether there is a pair to tell apart from a true one.
-    pub(super) fn has_negatives(&self) -> bool {
-        self.negatives.contains(&true)
-    }
 }
 
 impl Material<'_> {

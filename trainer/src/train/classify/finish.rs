@@ -7,10 +7,11 @@ use shared::io::{Encoding, Weights};
 use super::model::image_weights;
 use super::{Classification, Outcome};
 use crate::checkpoint::write_atomically;
+use crate::complete::{ReportPath, complete};
 use crate::config::{Method, Pairing};
 use crate::data::{ImageSource, Part, ReportSource, Study};
 use crate::error::{Error, Result};
-use crate::evaluate::{Scored, score};
+use crate::evaluate::{Material, Scored, score};
 use crate::figure::reliability;
 use crate::model_dir::{self, ModelDir};
 use crate::train::run::Run;
@@ -46,7 +47,8 @@ pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
                 let figure = reliability("Calibrated probabilities, test part, all findings", &found);
                 write_atomically(&run.options.out.join(RELIABILITY), figure.as_bytes())?;
             }
-            model_dir::write(&run.options.out, card, &image_weights(&run.best)?, Encoding::F32)
+            let (card, weights) = completed(run, card)?;
+            model_dir::write(&run.options.out, card, &weights, Encoding::F32)
         })
         .transpose()?;
     Ok(Outcome {
@@ -57,6 +59,22 @@ pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
         held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
         card,
     })
+}
+
+/// The card and the weights with what goes beside the image path.
+fn completed(run: &Run<'_, Classification<'_>>, card: ModelCard) -> Result<(ModelCard, Weights)> {
+    let task = &run.task;
+    let test = task.split.indices(&task.data.studies, Part::Test)?;
+    let material = Material {
+        studies: &task.data.studies,
+        square: &|index| Ok(task.data.square(index)?),
+        size: task.data.size(),
+        train: &task.train,
+        validation: &task.validation,
+        test: &test,
+    };
+    let report = task.reports.as_ref().and_then(|reports| ReportPath::new(task.config, &reports.tokenizer, &run.best));
+    complete(card, &image_weights(&run.best)?, report, Some(&material), &[])
 }
 
 fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -> Result<ModelCard> {
@@ -78,6 +96,8 @@ fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -
         findings,
         calibration: Some(validation.calibration(&run.task.positive_weights)),
         evaluation: Some(evaluation(run, test, twin_scored.as_ref())),
+        report: None,
+        input_check: None,
         training: Training {
             commands,
             method: method(run),
@@ -93,7 +113,7 @@ fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -
 fn evaluation(run: &Run<'_, Classification<'_>>, test: &Scored, twin: Option<&Scored>) -> Evaluation {
     let config = &run.task.config.data;
     let of = if config.test.is_empty() { &config.images } else { &config.test };
-    let sources: Vec<&str> = of.iter().map(kind).collect();
+    let sources: Vec<&str> = of.iter().map(ImageSource::what).collect();
     let names = unique(&sources).join(" and ");
     let data = if !config.test.is_empty() {
         format!("{names}, kept for the test; intervals: 95% bootstrap by patient")
@@ -149,15 +169,6 @@ fn method(run: &Run<'_, Classification<'_>>) -> String {
     }
 }
 
-fn kind(source: &ImageSource) -> &'static str {
-    match source {
-        ImageSource::Nih(_) => "NIH ChestX-ray14 images",
-        ImageSource::OpenI(_) => "Open-I images with their reports (Indiana University)",
-        ImageSource::Covid(_) => "COVID-19 image collection, images with notes, unlabelled",
-        ImageSource::Phantom(_) => "generated chest images",
-    }
-}
-
 fn unique<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut names = names.to_vec();
     names.dedup();
@@ -167,7 +178,7 @@ fn unique<'a>(names: &[&'a str]) -> Vec<&'a str> {
 fn data_sets(run: &Run<'_, Classification<'_>>) -> Vec<DataSet> {
     let counts = run.task.n_train_by_source();
     let images = run.task.config.data.images.iter().zip(counts).map(|(source, n)| DataSet {
-        name: kind(source).to_owned(),
+        name: source.what().to_owned(),
         n,
         licence: match source {
             ImageSource::Nih(_) => "NIH Clinical Center: use without restriction, with attribution (Wang et al. 2017)",

@@ -17,13 +17,14 @@ use shared::finding::Finding;
 use shared::io::ModelCard;
 use shared::model::classifier::RunningMeans;
 use shared::nn::Parameters;
+use shared::train::{Losses, PairedBatch, Trained};
 
-use self::batch::{Batch, Draw, Material, PairedBatch};
+use self::batch::{Batch, Draw, Material};
 use self::model::Model;
 use self::reports::ReportData;
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
-use super::task::{Losses, Task};
+use super::task::Task;
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
 use crate::config::{Config, TrainingConfig};
@@ -31,7 +32,6 @@ use crate::data::{Dataset, ImageSource, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
 use crate::model_dir::{CONFIG, SPLIT, TOKENIZER};
-use crate::optim::Trained;
 
 pub use whole::WholeModel;
 
@@ -299,7 +299,7 @@ impl Task for Classification<'_> {
 
     fn losses(&self, model: &Model, batch: &Batch, means: &mut RunningMeans, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let weights = Tensor::new(&self.positive_weights, &self.device)?;
-        model.losses(batch, self.config, &weights, means, rng)
+        model.losses(batch, &weights, means, rng)
     }
 
     fn count(&self, batch: &Batch) -> (usize, usize) {

@@ -10,19 +10,17 @@ use shared::io::Weights;
 use shared::io::weights::NamedTensor;
 use shared::mi::Estimate;
 use shared::model::classifier::{
-    CrossModalClassifier, CrossModalLosses, IMAGE_PREFIX, LossWeights, PlaceClassifier, ReportClassifier, RunningMeans,
-    finding_loss,
+    CrossModalClassifier, IMAGE_PREFIX, LossWeights, PlaceClassifier, ReportClassifier, RunningMeans,
 };
-use shared::model::resnet::{ImageClassifier, ImageOutput};
+use shared::model::resnet::ImageClassifier;
 use shared::model::tienet::{TieNet, tienet_loss};
 use shared::nn::Parameters;
 use shared::prep::report::TokenBatch;
+use shared::train::{Losses, PairedBatch, Targets, Trained};
 
-use super::batch::{Batch, PairedBatch};
+use super::batch::Batch;
 use crate::config::{Config, Method};
 use crate::error::{Error, Result};
-use crate::optim::Trained;
-use crate::train::task::Losses;
 
 /// A model on its variables.
 #[allow(clippy::large_enum_variant, reason = "there are two in a run")]
@@ -77,17 +75,16 @@ impl Model {
     pub(super) fn losses(
         &self,
         batch: &Batch,
-        config: &Config,
         positive_weights: &Tensor,
         means: &mut RunningMeans,
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses> {
         let mut losses = Losses::default();
-        let targets = Targets::of(batch)?;
+        let targets = Targets::new(batch.indices.len(), &batch.labelled, &batch.targets, positive_weights)?;
         if let Some(image) = self.image() {
             let out = image.forward_t(&batch.images, true)?;
             if !matches!(self, Self::Joint(_))
-                && let Some(loss) = targets.loss(&out.logits, None, positive_weights)?
+                && let Some(loss) = targets.loss(&out.logits, None)?
             {
                 losses.add("findings", loss, 1.0)?;
             }
@@ -96,24 +93,10 @@ impl Model {
             }
             match (self, &batch.paired) {
                 (Self::Cmim(model), Some(paired)) if paired.has_negatives() => {
-                    let of_pairs = rows_of(&out, &paired.rows)?;
-                    let found = model.cross_modal(&of_pairs, &paired.reports, &paired.negatives, means, rng, true)?;
-                    if config.loss.lambda_joint > 0.0
-                        && let Some(loss) = targets.loss(&found.joint_logits, Some(&paired.rows), positive_weights)?
-                    {
-                        losses.add("joint", loss, config.loss.lambda_joint)?;
-                    }
-                    losses.mutual_information.clone_from(&found.mutual_information);
-                    for (name, Estimate { loss, chance }) in estimates(found) {
-                        losses.parts.push((name, loss));
-                        losses.chances.push((name, chance));
-                    }
+                    losses.add_cross_modal(model, &out, paired, &targets, means, rng)?;
                 }
                 (Self::Joint(model), Some(paired)) => {
-                    let logits = model.joint_logits(&rows_of(&out, &paired.rows)?, &paired.reports, true)?;
-                    if let Some(loss) = targets.loss(&logits, Some(&paired.rows), positive_weights)? {
-                        losses.add("joint", loss, 1.0)?;
-                    }
+                    losses.add_joint(model, &out, paired, &targets)?;
                 }
                 _ => {}
             }
@@ -121,7 +104,7 @@ impl Model {
         match (self, &batch.paired) {
             (Self::Text(model), Some(paired)) => {
                 let logits = model.forward_t(&paired.reports, true)?;
-                if let Some(loss) = targets.loss(&logits, Some(&paired.rows), positive_weights)? {
+                if let Some(loss) = targets.loss(&logits, Some(&paired.rows))? {
                     losses.add("findings", loss, 1.0)?;
                 }
             }
@@ -129,7 +112,7 @@ impl Model {
                 let rows = Tensor::from_slice(&paired.rows, paired.rows.len(), batch.images.device())?;
                 let out = model.forward_t(&batch.images.index_select(&rows, 0)?, &paired.reports, true)?;
                 let words = model.caption_loss(&out.words, &paired.reports)?;
-                let found = targets.loss(&out.logits, Some(&paired.rows), positive_weights)?;
+                let found = targets.loss(&out.logits, Some(&paired.rows))?;
                 losses.task = Some(tienet_loss(&words, found.as_ref())?);
                 losses.parts.extend(found.map(|found| ("findings", found)));
                 losses.parts.push(("words", words));
@@ -170,70 +153,12 @@ impl Model {
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<(&'static str, f64)>> {
         let Self::Cmim(model) = self else { return Ok(Vec::new()) };
-        let image = rows_of(&model.image().forward_t(images, false)?, &paired.rows)?;
+        let image = model.image().forward_t(images, false)?.select(&paired.rows)?;
         let mut means = RunningMeans::default();
         let found = model.cross_modal(&image, &paired.reports, &paired.negatives, &mut means, rng, false)?;
         let value = |(name, estimate): (_, Estimate)| Ok((name, f64::from(estimate.loss.to_scalar::<f32>()?)));
-        estimates(found).map(value).collect()
+        found.estimates().map(value).collect()
     }
-}
-
-/// The mutual-information losses that there are, by the names they have in records.
-fn estimates(found: CrossModalLosses) -> impl Iterator<Item = (&'static str, Estimate)> {
-    let all = [("ll", found.local_local), ("lg", found.local_global), ("gg", found.global_global)];
-    all.into_iter().filter_map(|(name, estimate)| Some((name, estimate?)))
-}
-
-/// Findings of the labelled rows of a batch.
-struct Targets {
-    /// Position among the labelled rows of each row of the batch.
-    position: Vec<Option<u32>>,
-    /// The labelled rows.
-    rows: Tensor,
-    /// `[M, K]`.
-    findings: Tensor,
-}
-
-impl Targets {
-    fn of(batch: &Batch) -> Result<Self> {
-        let mut position = vec![None; batch.indices.len()];
-        for (at, row) in (0..).zip(batch.labelled.to_vec1::<u32>()?) {
-            position[row as usize] = Some(at);
-        }
-        Ok(Self { position, rows: batch.labelled.clone(), findings: batch.targets.clone() })
-    }
-
-    /// Cross-entropy of logits, one for each row of the batch or for each of `rows`, over those that are labelled.
-    fn loss(&self, logits: &Tensor, rows: Option<&[u32]>, positive_weights: &Tensor) -> Result<Option<Tensor>> {
-        let Some(rows) = rows else {
-            if self.rows.elem_count() == 0 {
-                return Ok(None);
-            }
-            let logits = logits.index_select(&self.rows, 0)?;
-            return Ok(Some(finding_loss(&logits, &self.findings, positive_weights)?));
-        };
-        let known: Vec<(u32, u32)> =
-            (0..).zip(rows).filter_map(|(at, &row)| Some((at, self.position[row as usize]?))).collect();
-        if known.is_empty() {
-            return Ok(None);
-        }
-        let (at, target): (Vec<u32>, Vec<u32>) = known.into_iter().unzip();
-        let select = |tensor: &Tensor, rows: Vec<u32>| {
-            let n = rows.len();
-            tensor.index_select(&Tensor::from_vec(rows, n, tensor.device())?, 0)
-        };
-        Ok(Some(finding_loss(&select(logits, at)?, &select(&self.findings, target)?, positive_weights)?))
-    }
-}
-
-/// Some rows of an image output.
-fn rows_of(out: &ImageOutput, rows: &[u32]) -> Result<ImageOutput> {
-    let rows = Tensor::from_slice(rows, rows.len(), out.local.device())?;
-    Ok(ImageOutput {
-        local: out.local.index_select(&rows, 0)?,
-        global: out.global.index_select(&rows, 0)?,
-        logits: out.logits.index_select(&rows, 0)?,
-    })
 }
 
 /// The variables that the optimizer changes, with their learning rates: all but given word vectors.

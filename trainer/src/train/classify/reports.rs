@@ -69,7 +69,7 @@ impl ReportData {
         let learned: Vec<&str> =
             used.iter().filter_map(|&i| own[i]).chain(first_matched..texts.len()).map(|t| texts[t]).collect();
         let tokenizer = tokenizer(config, &learned, parameters)?;
-        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<std::result::Result<_, _>>()?;
+        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect();
         Ok(Self {
             tokens,
             text_groups: pairs::text_groups(texts.iter().copied()),
@@ -144,10 +144,10 @@ fn tokenizer(config: &Config, texts: &[&str], parameters: &Parameters) -> Result
             Ok(WordVectors::parse(&path.display().to_string(), &text, dim)?)
         })
         .transpose()?;
-    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.data.min_word_count, vectors.as_ref())?;
+    let tokenizer = ReportTokenizer::fit(texts.iter().copied(), config.data.min_word_count, vectors.as_ref());
     if let Some(vectors) = vectors {
         let vocabulary = tokenizer.vocabulary();
-        let rows = Tensor::from_vec(vectors.rows(&vocabulary), (vocabulary.len(), dim), &Device::Cpu)?;
+        let rows = Tensor::from_vec(vectors.rows(vocabulary), (vocabulary.len(), dim), &Device::Cpu)?;
         parameters.set(name, &rows)?;
     }
     Ok(tokenizer)

@@ -69,7 +69,7 @@ impl WholeModel {
                     .iter()
                     .map(|study| {
                         let missing = || self.no_answer(format!("image `{}` has no report of its own", study.image));
-                        Ok(self.tokenizer.encode(study.report.as_deref().ok_or_else(missing)?)?)
+                        Ok(self.tokenizer.encode(study.report.as_deref().ok_or_else(missing)?))
                     })
                     .collect::<Result<Vec<_>>>()?;
                 let reports = TokenBatch::new(tokens.iter().map(Vec::as_slice));

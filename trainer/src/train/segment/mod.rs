@@ -15,6 +15,7 @@ use shared::io::{SegmenterCard, Weights};
 use shared::model::classifier::RunningMeans;
 use shared::model::unet::UNet;
 use shared::nn::Parameters;
+use shared::train::{Losses, Trained};
 use shared::{Modality, ModalitySet};
 
 use self::batch::Batch;
@@ -22,7 +23,7 @@ use self::evaluate::{Feed, best_threshold, histograms};
 use self::model::{Model, SEGMENTER};
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
-use super::task::{Losses, Task};
+use super::task::Task;
 use super::{Observer, Options, Start};
 use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
@@ -31,7 +32,6 @@ use crate::data::volumes::{self, Division, VolumeSet};
 use crate::data::{Part, VolumeSource};
 use crate::error::{Error, Result};
 use crate::model_dir::{self, CONFIG, SPLIT};
-use crate::optim::Trained;
 
 /// Validation slices in one step of the mutual-information losses, and such steps.
 const HELD_OUT: (usize, usize) = (16, 4);

@@ -9,13 +9,13 @@ use shared::model::classifier::RunningMeans;
 use shared::model::segmenter::{Segmenter, SegmenterOutput, Slices, stack, unet_config};
 use shared::model::unet::UNet;
 use shared::nn::{Linear, Parameters, cross_entropy, softplus};
+use shared::train::Losses;
 use shared::{Modality, ModalitySet};
 
 use super::batch::Batch;
 use crate::config::Pairing;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod, Teacher};
 use crate::error::Result;
-use crate::train::task::Losses;
 
 /// Prefix of the variables of what exists at test time.
 pub(super) const SEGMENTER: &str = "segmenter";
@@ -136,7 +136,7 @@ impl Model {
             let wanted = all.local.detach();
             let scale = wanted.sqr()?.mean_all()?.to_scalar::<f32>()?.max(f32::MIN_POSITIVE);
             let distance = (project.forward(&local.index_select(&rows, 0)?)? - wanted)?.sqr()?.mean_all()?;
-            return losses.add("features", (distance / f64::from(scale))?, config.tie.lambda);
+            return Ok(losses.add("features", (distance / f64::from(scale))?, config.tie.lambda)?);
         }
         if config.tie.lambda == 0.0 {
             return Ok(());
@@ -145,7 +145,7 @@ impl Model {
         let wanted = candle_nn::ops::sigmoid(&margin(&all.logits)?)?.detach();
         let found = margin(&out.logits.index_select(&rows, 0)?)?;
         let loss = (softplus(&found)? - (found * wanted)?)?.mean_all()?;
-        losses.add("soft masks", loss, config.tie.lambda)
+        Ok(losses.add("soft masks", loss, config.tie.lambda)?)
     }
 
     /// `L_ll` of validation slices, and what a critic without knowledge would have.

@@ -3,20 +3,15 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use crate::browser::{fetch, text_of};
 use crate::language::t;
-use crate::lesson::results::{Difference, FILE, Table};
+use crate::lesson::results::{DiceTable, Difference, Results};
 
 /// CMIM minus the U-Net of its sequence alone, with intervals over seeds.
 #[component]
 pub fn Verdict() -> impl IntoView {
-    let table = RwSignal::new(None::<Result<Table, String>>);
+    let table = RwSignal::new(None::<Result<DiceTable, String>>);
     spawn_local(async move {
-        let read = async {
-            let text = text_of(&fetch(FILE).await?).await?;
-            Table::from_json(&text).map_err(|error| format!("{FILE}: {error}"))
-        };
-        let read = read.await;
+        let read = DiceTable::fetch().await;
         // The page may have been left in the meantime.
         let _ = table.try_set(Some(read));
     });
@@ -32,7 +27,7 @@ pub fn Verdict() -> impl IntoView {
     }
 }
 
-fn rows(table: &Table) -> impl IntoView + use<> {
+fn rows(table: &DiceTable) -> impl IntoView + use<> {
     let (seeds, n) = table.n().unwrap_or_default();
     let names = [("flair", "FLAIR"), ("t1", "T1"), ("t1c", "T1c"), ("t2", "T2")];
     let mean = table.cmim_minus_unet("mean").map(|difference| (t!("lesson.verdict_mean"), difference));

@@ -14,7 +14,7 @@ use crate::language::t;
 use crate::mri::Desk;
 use crate::mri::models::{OWN, measured};
 use crate::mri::painter::merged;
-use crate::mri::session::{OutlineState, mask_file_name};
+use crate::mri::session::{OutlineState, Session, mask_file_name};
 use crate::mri::view::Plane;
 
 /// The outline, its model and what is known of its worth.
@@ -150,7 +150,7 @@ fn Found(
             Some((mask.volume_ml(), mask.n_voxels(), dice))
         })
     });
-    let truth_unused = Memo::new(move |_| session.with(|session| session.truth_is_unused()));
+    let truth_unused = Memo::new(move |_| session.with(Session::truth_is_unused));
     let row = move || {
         found.get().map(|(ml, n, dice)| {
             view! {

@@ -20,7 +20,7 @@ pub fn MriPage(
 ) -> impl IntoView {
     desk.start();
     let session = desk.session();
-    let stage = StoredValue::new_local(Stage::new());
+    let stage = StoredValue::new_local(Stage::default());
     let has_scan = Memo::new(move |_| session.with(|session| session.scan.is_some()));
     let has_files = Memo::new(move |_| session.with(|session| !session.files.is_empty()));
     let state = Memo::new(move |_| {

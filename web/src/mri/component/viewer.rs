@@ -20,7 +20,7 @@ const PAGE: i64 = 10;
 const WHEEL_STEP: f64 = 40.0;
 
 /// Draws once a frame at most, whatever changes in it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Stage {
     painter: Rc<RefCell<Painter>>,
     canvases: Rc<RefCell<[Option<Canvases>; 3]>>,
@@ -28,11 +28,6 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage without canvases.
-    pub fn new() -> Self {
-        Self { painter: Rc::default(), canvases: Rc::default(), is_due: Rc::default() }
-    }
-
     /// The canvases of a plane, once it is on the screen.
     pub fn canvases(&self, plane: Plane) -> Option<Canvases> {
         self.canvases.borrow()[plane.index()].clone()
@@ -87,8 +82,13 @@ pub fn Viewer(
     let request = move || stage.with_value(|stage| stage.request(desk));
     Effect::new(move |_| {
         // Whatever changes one of these is drawn.
-        (screen.cross.track(), screen.shown.track(), screen.window.track(), screen.overlay.track());
-        (screen.colour.track(), screen.opacity.track(), screen.drawn.track());
+        screen.cross.track();
+        screen.shown.track();
+        screen.window.track();
+        screen.overlay.track();
+        screen.colour.track();
+        screen.opacity.track();
+        screen.drawn.track();
         request();
     });
     let resized = window_event_listener(ev::resize, move |_| request());

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 use shared::io::ModelCard;
-use shared::io::card::{Evaluation, Training};
+use shared::io::card::{Evaluation, InputCheckCard, ReportCard, Training};
 use shared::metric::Interval;
 
+use crate::language::t;
 use crate::worker::protocol::Origin;
 use crate::xray::answer::{label, megabytes};
 use crate::xray::session::Session;
@@ -18,44 +19,41 @@ pub fn ModelDetails(
     let card = Memo::new(move |_| session.with(Session::card));
     view! {
         <details data-testid="model-details">
-            <summary>"About this model"</summary>
+            <summary>{move || t!("xray.about_title")}</summary>
             {move || match card.get() {
                 Some((card, origin)) => details(&card, origin).into_any(),
-                None => view! { <p>"The model is not there yet."</p> }.into_any(),
+                None => view! { <p>{t!("xray.about_none")}</p> }.into_any(),
             }}
         </details>
     }
 }
 
 fn details(card: &ModelCard, origin: Origin) -> impl IntoView + use<> {
-    let network = format!(
-        "ResNet-{}, {} channels at the first stage; input {} × {} pixels",
-        u32::from(card.architecture.depth),
-        card.architecture.width,
-        card.preprocessing.size,
-        card.preprocessing.size,
+    let network = t!(
+        "xray.about_network_words",
+        depth = u32::from(card.architecture.depth),
+        width = card.architecture.width,
+        size = card.preprocessing.size
     );
-    let weights = format!(
-        "{}, {}, {}",
-        card.weights.file,
-        megabytes(card.weights.bytes),
-        match origin {
-            Origin::Kept => "taken from this browser's own store",
-            Origin::FetchedAndKept => "fetched now, and kept in this browser for the next visit",
-            Origin::FetchedOnly => "fetched now; this browser refused to keep them for the next visit",
-            Origin::Given => "from the files you gave",
-        }
-    );
+    let origin = match origin {
+        Origin::Kept => t!("xray.origin_kept"),
+        Origin::FetchedAndKept => t!("xray.origin_fetched"),
+        Origin::FetchedOnly => t!("xray.origin_refused"),
+        Origin::Given => t!("xray.origin_given"),
+    };
+    let weights = format!("{}, {}, {origin}", card.weights.file, megabytes(card.weights.bytes));
     view! {
         <dl class="card">
-            {entry("Name", card.name.clone())}
-            {entry("Network", network)}
+            {entry(t!("xray.about_name"), card.name.clone())}
+            {entry(t!("xray.about_network"), network)}
             {training(&card.training)}
             {card.evaluation.as_ref().map_or_else(
-                || entry("Measured", "not yet".to_owned()).into_any(),
+                || entry(t!("xray.about_measured"), t!("xray.about_not_yet")).into_any(),
                 |measured| evaluation(measured).into_any(),
             )}
-            {entry("Weights", weights)}
+            {card.report.as_ref().map(report)}
+            {card.input_check.as_ref().map(input_check)}
+            {entry(t!("xray.about_weights"), weights)}
             <div><dt>"sha256"</dt><dd><code>{card.weights.sha256.clone()}</code></dd></div>
         </dl>
     }
@@ -63,51 +61,74 @@ fn details(card: &ModelCard, origin: Origin) -> impl IntoView + use<> {
 
 fn training(training: &Training) -> impl IntoView + use<> {
     let data = training.data.iter().map(|set| {
-        view! { <li>{format!("{}: {} in the training split. {}", set.name, set.n, set.licence)}</li> }
+        view! { <li>{t!("xray.about_data_line", name = set.name, n = set.n, licence = set.licence)}</li> }
     });
     let commands = training.commands.iter().map(|command| view! { <li><code>{command.clone()}</code></li> });
+    let epochs =
+        t!("xray.about_epochs_words", epochs = training.epochs, seed = training.seed, trainer = training.trainer);
     view! {
-        {entry("Method", training.method.clone())}
-        <div><dt>"Training data"</dt><dd><ul>{data.collect_view()}</ul></dd></div>
-        <div><dt>"Made by"</dt><dd><ul>{commands.collect_view()}</ul></dd></div>
-        {entry("Epochs, seed", format!("{} epochs, seed {}, trainer {}", training.epochs, training.seed, training.trainer))}
+        {entry(t!("xray.about_method"), training.method.clone())}
+        <div><dt>{t!("xray.about_data")}</dt><dd><ul>{data.collect_view()}</ul></dd></div>
+        <div><dt>{t!("xray.about_made")}</dt><dd><ul>{commands.collect_view()}</ul></dd></div>
+        {entry(t!("xray.about_epochs"), epochs)}
     }
 }
 
 fn evaluation(measured: &Evaluation) -> impl IntoView + use<> {
-    let test = format!("{}: {} images of {} patients", measured.data, measured.n, measured.n_patients);
-    let names: Vec<&str> = measured.macro_findings.iter().map(|&finding| label(finding)).collect();
+    let test = t!("xray.about_tested_words", data = measured.data, n = measured.n, patients = measured.n_patients);
+    let names: Vec<String> = measured.macro_findings.iter().map(|&finding| label(finding)).collect();
     let mean = measured.macro_auroc.map_or_else(
-        || "not measured: no finding has 20 test images".to_owned(),
-        |auroc| format!("{}, over {}", interval(auroc), names.join(", ")),
+        || t!("xray.about_auc_none"),
+        |auroc| t!("xray.about_auc_words", auc = interval(auroc), names = names.join(", ")),
     );
     let twin = measured.image_only_twin.as_ref().map_or_else(
-        || "not measured".to_owned(),
-        |twin| {
-            format!("mean AUC {}; this model minus the twin {}", interval(twin.macro_auroc), signed(twin.difference))
-        },
+        || t!("xray.about_not_measured"),
+        |twin| t!("xray.about_twin_words", auc = interval(twin.macro_auroc), difference = signed(twin.difference)),
     );
-    let compression = measured
-        .compression_cost
-        .map_or_else(|| "not measured".to_owned(), |cost| format!("{cost:+.4} in mean AUC, against 32-bit weights"));
+    let compression = measured.compression_cost.map_or_else(
+        || t!("xray.about_not_measured"),
+        |cost| t!("xray.about_compression_words", cost = format!("{cost:+.4}")),
+    );
     view! {
-        {entry("Tested on", test)}
-        {entry("Mean AUC", mean)}
-        {entry("Twin trained on images alone", twin)}
-        {entry("Cost of compression", compression)}
+        {entry(t!("xray.about_tested"), test)}
+        {entry(t!("xray.about_auc"), mean)}
+        {entry(t!("xray.about_twin"), twin)}
+        {entry(t!("xray.about_compression"), compression)}
     }
 }
 
-fn entry(term: &'static str, text: String) -> impl IntoView {
+/// How well reports are read; the words on the data are the card's own.
+fn report(report: &ReportCard) -> impl IntoView + use<> {
+    let words = match &report.evaluation {
+        Some(measured) => {
+            let auroc = measured.macro_auroc.map_or_else(|| t!("xray.about_not_measured"), interval);
+            format!("{auroc}. {}", measured.data)
+        }
+        None => t!("xray.about_not_measured"),
+    };
+    entry(t!("xray.about_report"), words)
+}
+
+fn input_check(check: &InputCheckCard) -> impl IntoView + use<> {
+    let lines = check.measured.iter().map(|measured| {
+        let line = t!("xray.about_check_line", what = measured.what, refused = measured.refused, n = measured.n);
+        view! { <li>{line}</li> }
+    });
+    view! { <div><dt>{t!("xray.about_check")}</dt><dd><ul>{lines.collect_view()}</ul></dd></div> }
+}
+
+fn entry(term: String, text: String) -> impl IntoView {
     view! { <div><dt>{term}</dt><dd>{text}</dd></div> }
 }
 
 fn interval(value: Interval) -> String {
-    format!("{:.3} ({:.3} to {:.3})", value.value, value.lo, value.hi)
+    let number = |value: f64| format!("{value:.3}");
+    t!("xray.interval", value = number(value.value), lo = number(value.lo), hi = number(value.hi))
 }
 
 fn signed(value: Interval) -> String {
-    format!("{:+.3} ({:+.3} to {:+.3})", value.value, value.lo, value.hi)
+    let number = |value: f64| format!("{value:+.3}");
+    t!("xray.interval", value = number(value.value), lo = number(value.lo), hi = number(value.hi))
 }
 
 #[cfg(test)]

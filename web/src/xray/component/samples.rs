@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::browser::{blob_url, bytes_of, describe, fetch};
+use crate::language::t;
 use crate::xray::desk::Desk;
 use crate::xray::sample::{Sample, samples};
 
@@ -25,7 +26,7 @@ pub fn Samples(
     credits.dedup();
     view! {
         <section class="samples" aria-labelledby="samples-title">
-            <h2 id="samples-title">"Or try one of these"</h2>
+            <h2 id="samples-title">{move || t!("xray.samples_title")}</h2>
             <ul>{list.into_iter().map(|sample| view! { <SampleButton sample desk /> }).collect_view()}</ul>
             {credits.into_iter().map(|credit| view! { <p class="hint">{credit}</p> }).collect_view()}
         </section>
@@ -52,7 +53,7 @@ fn SampleButton(
         };
         picture.set(Some(shown.await));
     });
-    let about = format!("{} NIH labels: {}.", sample.about, sample.labels);
+    let about = t!("xray.sample_about", about = sample.about, labels = sample.labels);
     let note = about.clone();
     let give = move |_| {
         // A copy, because the worker takes the bytes away and the sample may be chosen again.

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::language::t;
 use crate::xray::answer::megabytes;
 use crate::xray::desk::Desk;
 use crate::xray::session::{Model, Session};
@@ -35,12 +36,12 @@ pub fn ModelProgress(
         })
     });
     let bar = move || match model.get()? {
-        None => Some(progress("Starting the reader".to_owned(), None)),
+        None => Some(progress(t!("xray.starting"), None)),
         Some((received, total)) if received < total => {
-            let words = format!("Fetching the model: {} of {}", megabytes(received), megabytes(total));
+            let words = t!("xray.fetching", received = megabytes(received), total = megabytes(total));
             Some(progress(words, Some((received, total))))
         }
-        Some(_) => Some(progress("Checking the model against its sha256 and preparing it".to_owned(), None)),
+        Some(_) => Some(progress(t!("xray.preparing"), None)),
     };
     view! { {bar} }
 }
@@ -75,7 +76,7 @@ pub fn ErrorMessage(
         </Show>
         <Show when=move || model_failed.get()>
             <p><button type="button" class="button" data-testid="retry" on:click=move |_| desk.retry()>
-                "Load the model again"
+                {move || t!("xray.retry")}
             </button></p>
         </Show>
     }

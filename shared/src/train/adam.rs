@@ -7,14 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Var, bail};
-use rayon::prelude::*;
+
 #[cfg(feature = "cuda")]
-use shared::kernel::cuda::optim::{AdamStep, adam};
+use crate::kernel::cuda::optim::{AdamStep, adam};
+use crate::kernel::train::batch::for_each_with;
 
 /// Decay of the first and second moment, and what keeps the division finite: the values of its source.
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
+
+/// Values that one thread moves at a time.
+const PIECE: usize = 1 << 16;
 
 /// First and second moment of one variable's gradient.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,11 +216,17 @@ impl InplaceOp2 for Update<'_> {
         let grad = &grad.as_slice::<f32>()?[g_start..g_end];
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         let Moments { first, second } = &mut **moments;
-        value[v_start..v_end].par_iter_mut().zip(first).zip(second).zip(grad).with_min_len(1 << 16).for_each(
-            |(((value, first), second), &grad)| {
-                *first = BETA1 as f32 * *first + (1.0 - BETA1) as f32 * grad;
-                *second = BETA2 as f32 * *second + (1.0 - BETA2) as f32 * grad * grad;
-                *value -= self.decay * *value + self.rate * *first / (second.sqrt() * self.root + EPS as f32);
+        let pieces = value[v_start..v_end].chunks_mut(PIECE).zip(first.chunks_mut(PIECE)).zip(second.chunks_mut(PIECE));
+        let pieces = pieces.zip(grad.chunks(PIECE)).collect();
+        for_each_with(
+            pieces,
+            || (),
+            |(), (((value, first), second), grad)| {
+                for (((value, first), second), &grad) in value.iter_mut().zip(first).zip(second).zip(grad) {
+                    *first = BETA1 as f32 * *first + (1.0 - BETA1) as f32 * grad;
+                    *second = BETA2 as f32 * *second + (1.0 - BETA2) as f32 * grad * grad;
+                    *value -= self.decay * *value + self.rate * *first / (second.sqrt() * self.root + EPS as f32);
+                }
             },
         );
         Ok(())
