@@ -228,6 +228,12 @@ fn the_cuts_are_linked_and_drawn() {
         let n = workbench.execute(shades, &[json!(plane)]).as_u64().expect("a number");
         assert!(n > 20, "{plane}: {n} shades");
     }
+    // Where the outline is largest is where it is drawn.
+    workbench.click("mri-go");
+    let shown = slice("axial");
+    workbench.session.browser.press(Key::Home).expect("presses");
+    workbench.click("mri-go");
+    assert_eq!(slice("axial"), shown);
     workbench.click("mri-save-cut");
     let (name, bytes) = workbench.saved();
     assert!(name.starts_with("axial-") && bytes.starts_with(b"\x89PNG"), "{name}");

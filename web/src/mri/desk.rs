@@ -217,6 +217,15 @@ impl Desk {
         self.crew().prefer(slice);
     }
 
+    /// Looks where the outline is largest.
+    pub fn look_at_outline(self) {
+        self.session.with_untracked(|session| {
+            if let (Some(scan), Some(mask)) = (&session.scan, &session.outline.mask) {
+                self.screen.look_at_mask(scan, mask.mask());
+            }
+        });
+    }
+
     /// Packs the mask and gives the file's bytes.
     pub fn pack(self, hear: impl FnOnce(Result<Vec<u8>, String>) + 'static) {
         let admission = self.admission();

@@ -120,7 +120,7 @@ fn any_bit(bits: &[u8], range: std::ops::Range<usize>) -> bool {
 }
 
 /// Slices that a correlation looks at: the shades of the whole brain are in a few of them.
-const EVERY: usize = 4;
+const EVERY: usize = 16;
 
 /// What unnamed images may be, by their shades; `taken` are the sequences that names told.
 pub fn guesses(images: &[Arc<Image>], taken: &[Modality], grid_area: usize) -> Vec<Option<Guess>> {

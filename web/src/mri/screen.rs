@@ -100,17 +100,29 @@ impl Screen {
         }
     }
 
-    /// Looks at a new scan: at its middle, or where its truth is largest.
+    /// Looks at a new scan: at its middle, or where its truth is largest, in the sequence that shows enhancement best.
     pub fn look_at(self, scan: &Scan) {
-        self.cross.set(interesting(scan));
-        self.stay(scan);
+        let truth = scan.truth.as_ref().and_then(|truth| largest(scan, truth));
+        self.cross.set(truth.unwrap_or_else(|| scan.canonical.size.map(|side| side / 2)));
+        self.show_first(scan, Modality::T1c);
     }
 
     /// Looks at the same place of a scan whose files are other sequences now.
     pub fn stay(self, scan: &Scan) {
-        let shown = self.shown.get_untracked();
-        let first = [shown, Modality::T1c, Modality::Flair, Modality::T2, Modality::T1];
-        if let Some(shown) = first.into_iter().find(|modality| scan.images[modality.index()].is_some()) {
+        self.show_first(scan, self.shown.get_untracked());
+    }
+
+    /// Looks where a mask is largest; stays where it is if the mask is empty.
+    pub fn look_at_mask(self, scan: &Scan, mask: &[u8]) {
+        if let Some(place) = largest(scan, mask) {
+            self.cross.set(place);
+        }
+    }
+
+    /// Shows a sequence, or the next best that is there.
+    fn show_first(self, scan: &Scan, wanted: Modality) {
+        let order = [wanted, Modality::T1c, Modality::Flair, Modality::T2, Modality::T1];
+        if let Some(shown) = order.into_iter().find(|modality| scan.images[modality.index()].is_some()) {
             self.show(scan, shown);
         }
     }
@@ -144,18 +156,16 @@ pub fn suiting(image: &Image) -> Window {
     Window::between(image.window)
 }
 
-/// The middle of a scan's truth in the slice where it is largest; without one, the middle of the volume.
-fn interesting(scan: &Scan) -> [usize; 3] {
-    let size = scan.canonical.size;
-    let middle = size.map(|side| side / 2);
-    let Some(truth) = &scan.truth else { return middle };
-    let slices = truth.chunks_exact(scan.slice_len());
+/// The middle of a mask in the slice where it is largest; `None` if it is empty.
+fn largest(scan: &Scan, mask: &[u8]) -> Option<[usize; 3]> {
+    let width = scan.canonical.size[0];
+    let slices = mask.chunks_exact(scan.slice_len());
     let counts = slices.map(|slice| slice.iter().map(|label| usize::from(*label == 1)).sum::<usize>());
-    let Some((z, n)) = counts.enumerate().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0) else { return middle };
-    let slice = &truth[z * scan.slice_len()..(z + 1) * scan.slice_len()];
+    let (z, n) = counts.enumerate().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0)?;
+    let slice = &mask[z * scan.slice_len()..(z + 1) * scan.slice_len()];
     let marked = slice.iter().enumerate().filter(|(_, label)| **label == 1);
-    let (x, y) = marked.fold((0, 0), |(x, y), (at, _)| (x + at % size[0], y + at / size[0]));
-    [x / n, y / n, z]
+    let (x, y) = marked.fold((0, 0), |(x, y), (at, _)| (x + at % width, y + at / width));
+    Some([x / n, y / n, z])
 }
 
 #[cfg(test)]
@@ -167,13 +177,12 @@ mod tests {
     fn the_screen_looks_where_the_tumour_is() {
         let scan = head(1);
         let truth = scan.truth.clone().expect("a truth");
-        let [x, y, z] = interesting(&scan);
+        let [x, y, z] = largest(&scan, &truth).expect("a tumour");
         let slice = &truth[z * scan.slice_len()..(z + 1) * scan.slice_len()];
         let n = |slice: &[u8]| slice.iter().map(|label| usize::from(*label)).sum::<usize>();
         assert_eq!(n(slice), truth.chunks(scan.slice_len()).map(n).max().expect("slices"));
         assert!(x < 64 && y < 64);
-        let without = Scan::new(2, scan.images.clone(), None).expect("a scan");
-        assert_eq!(interesting(&without), [32, 32, 4]);
+        assert_eq!(largest(&scan, &vec![0; truth.len()]), None);
     }
 
     #[test]

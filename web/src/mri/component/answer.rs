@@ -169,6 +169,16 @@ fn Found(
     };
     view! {
         <dl class="mri-found">{row}</dl>
+        <Show when=move || found.get().is_some_and(|(_, n, _)| n > 0)>
+            <button
+                type="button"
+                class="button button-second mri-go"
+                data-testid="mri-go"
+                on:click=move |_| desk.look_at_outline()
+            >
+                {move || t!("mri.go_to")}
+            </button>
+        </Show>
         <Show when=move || truth_unused.get()>
             <p class="mri-warning">{move || t!("mri.truth_unused")}</p>
         </Show>
