@@ -101,7 +101,7 @@ fn the_table_of_this_patient_fills_and_a_row_sets_the_switches() {
     let choose = r#"document.querySelector('[data-testid="heat-row"][data-set="T2"] button').click()"#;
     session.browser.execute(choose, &[]).expect("clicks");
     page.wait_until("the switches follow", r#"location.search.includes("drop=flair%2Ct1%2Ct1c")"#).expect("followed");
-    let on = r#"return Array.from(document.querySelectorAll('[role="switch"][aria-checked="true"]'), s => s.dataset.testid)"#;
+    let on = r#"return Array.from(document.querySelectorAll('.switch[aria-checked="true"]'), s => s.dataset.testid)"#;
     assert_eq!(session.browser.execute(on, &[]).expect("readable"), json!(["switch-t2"]));
 }
 

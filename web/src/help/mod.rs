@@ -34,7 +34,8 @@ pub fn HelpPage() -> impl IntoView {
             </Section>
             <Section id="help-own" title=Signal::derive(|| t!("help.own"))>
                 <p>{move || t!("help.own_how")}</p>
-                <pre><code>"cmim export --model runs/mine --out mine --encoding f16"</code></pre>
+                // Wider than a phone: it is moved by itself, with the keyboard too.
+                <pre tabindex="0"><code>"cmim export --model runs/mine --out mine --encoding f16"</code></pre>
             </Section>
             <Section id="help-keys" title=Signal::derive(|| t!("help.keys"))>
                 <dl class="keys">

@@ -30,9 +30,8 @@ pub fn LessonPage(
     // A link names its slice; without one the lesson begins where the tumour is largest.
     let is_chosen = StoredValue::new(of_link.is_some());
     Effect::new(move |_| {
-        if let Ok(Some(opened)) = opened.get()
-            && !is_chosen.get_value()
-        {
+        let Ok(Some(opened)) = opened.get() else { return };
+        if !is_chosen.get_value() {
             slice.set(largest_slice(opened.truth.as_deref(), opened.scan.size));
         }
         is_chosen.set_value(false);

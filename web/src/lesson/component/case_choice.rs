@@ -50,7 +50,8 @@ pub fn CaseChoice(
                     data-testid="lesson-slice"
                     min="0"
                     max=move || n_slices.get().saturating_sub(1).to_string()
-                    prop:value=move || slice.get().to_string()
+                    // A browser cuts the value to the greatest it knows: set again when that changes.
+                    prop:value=move || slice.get().min(n_slices.get().saturating_sub(1)).to_string()
                     on:input=move_to
                 />
             </label>
