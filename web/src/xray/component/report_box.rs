@@ -125,8 +125,8 @@ fn Words(
             {(!rest.is_empty()).then(|| view! { <span class="words-rest" title=t!("xray.words_rest")>{rest}</span> })}
         </p>
         <p class="hint">
-            {(n_unknown > 0).then(|| format!("{} ", t!("xray.words_unknown", n = n_unknown)))}
-            {has_critic.then(|| t!("xray.words_hint"))}
+            {move || (n_unknown > 0).then(|| format!("{} ", t!("xray.words_unknown", n = n_unknown)))}
+            {move || has_critic.then(|| t!("xray.words_hint"))}
         </p>
     }
 }
