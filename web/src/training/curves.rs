@@ -30,6 +30,10 @@ pub enum Line {
     Cmim,
     /// CMIM, with image and report.
     CmimBoth,
+    /// The bound on training pairs.
+    BoundTrained,
+    /// The bound on pairs that were never trained with.
+    BoundOthers,
 }
 
 impl Chart {
@@ -38,7 +42,7 @@ impl Chart {
         match self {
             Self::Score => &[Line::Joint, Line::CmimBoth, Line::Cmim, Line::Twin, Line::JointDropped],
             Self::Loss => &[Line::Joint, Line::Cmim, Line::Twin],
-            Self::Bound => &[Line::Cmim],
+            Self::Bound => &[Line::BoundTrained, Line::BoundOthers],
         }
     }
 
@@ -54,8 +58,9 @@ impl Chart {
             (Self::Loss, Line::Joint) => losses.map(|losses| losses.joint),
             (Self::Loss, Line::Twin) => losses.map(|losses| losses.twin),
             (Self::Loss, Line::Cmim) => losses.map(|losses| losses.cmim),
-            (Self::Bound, Line::Cmim) => point.bound,
-            (Self::Loss | Self::Bound, _) => None,
+            (Self::Bound, Line::BoundTrained) => point.bound_trained,
+            (Self::Bound, Line::BoundOthers) => point.bound,
+            _ => None,
         }
     }
 
@@ -77,6 +82,8 @@ impl Line {
             Self::Twin => "twin",
             Self::Cmim => "cmim",
             Self::CmimBoth => "cmim-both",
+            Self::BoundTrained => "bound-trained",
+            Self::BoundOthers => "bound-others",
         }
     }
 }
@@ -176,7 +183,8 @@ mod tests {
             session.take_seed();
             for (step, cmim) in [(0, 0.5), (5, 0.6), (10, 0.8)] {
                 let scores = Scores { joint: 0.9, joint_dropped: 0.3, twin: 0.6, cmim_both: 0.8, cmim: cmim + shift };
-                let point = Point { step, losses: None, bound: Some(-0.1 + step as f64), scores };
+                let (bound_trained, bound) = (None, Some(-0.1 + step as f64));
+                let point = Point { step, losses: None, bound_trained, bound, scores };
                 // The second seed is not that far yet.
                 if seed == 1 || step < 10 {
                     session.receive(Response::Reached { seed, point });
@@ -203,7 +211,8 @@ mod tests {
     fn what_was_not_measured_is_not_drawn() {
         let drawing = Drawing::new(Chart::Loss, &session());
         assert!(drawing.seeds.is_empty() && drawing.means.iter().all(|(_, path)| path.is_empty()));
-        assert_eq!(Drawing::new(Chart::Bound, &Session::default()).means, [(Line::Cmim, String::new())]);
+        let drawing = Drawing::new(Chart::Bound, &session());
+        assert!(drawing.seeds.iter().all(|(line, _)| *line == Line::BoundOthers));
     }
 
     #[test]

@@ -46,9 +46,16 @@ pub struct Experiment {
     cmim: Learner,
     step: usize,
     n_steps: usize,
-    /// Sums of the losses since the last point, and how many.
-    sums: ([f64; 3], usize),
+    sums: Sums,
     is_measured: bool,
+}
+
+/// Sums since the last point, over so many steps: of each model's loss, and of the bound where there is one.
+#[derive(Default)]
+struct Sums {
+    n: usize,
+    losses: [f64; 3],
+    bound: Option<f64>,
 }
 
 /// Pairs in random order, shuffled anew when all were dealt.
@@ -107,7 +114,7 @@ impl Experiment {
             cmim: learner(Method::Cmim)?,
             step: 0,
             n_steps,
-            sums: ([0.0; 3], 0),
+            sums: Sums::default(),
             is_measured: false,
             train,
             test,
@@ -148,10 +155,14 @@ impl Experiment {
         let targets = Targets::new(pairs.len(), &rows, &findings, &self.positive_weights)?;
         let paired = self.train.paired(&pairs);
         let learners = [&mut self.joint, &mut self.twin, &mut self.cmim];
-        for (sum, learner) in self.sums.0.iter_mut().zip(learners) {
-            *sum += learner.step(&images, &targets, &paired)?;
+        for (sum, learner) in self.sums.losses.iter_mut().zip(learners) {
+            let step = learner.step(&images, &targets, &paired)?;
+            *sum += step.loss;
+            if let Some(bound) = step.bound {
+                *self.sums.bound.get_or_insert(0.0) += bound;
+            }
         }
-        self.sums.1 += 1;
+        self.sums.n += 1;
         self.step += 1;
         Ok(())
     }
@@ -177,12 +188,13 @@ impl Experiment {
                 n_bounds += 1;
             }
         }
-        let (sums, n) = std::mem::take(&mut self.sums);
+        let Sums { n, losses, bound: bound_trained } = std::mem::take(&mut self.sums);
         let score = |model: usize, answer: usize| self.score(&logits[model][answer]);
-        let [joint, twin, cmim] = sums.map(|sum| sum / n as f64);
+        let [joint, twin, cmim] = losses.map(|sum| sum / n as f64);
         Ok(Point {
             step: self.step,
             losses: (n > 0).then_some(Losses { joint, twin, cmim }),
+            bound_trained: bound_trained.map(|sum| sum / n as f64),
             bound: (n_bounds > 0).then(|| bound / f64::from(n_bounds)),
             scores: Scores {
                 joint: score(0, 0),

@@ -59,6 +59,18 @@ enum Model {
     Both(CrossModalClassifier),
 }
 
+/// The name that the loss of local against global features has in records.
+const LOCAL_GLOBAL: &str = "lg";
+
+/// What a step found before it changed the weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Step {
+    /// Cross-entropy of the findings.
+    pub(super) loss: f64,
+    /// By how much the critic of local against global features did better than chance, in nats; `None` without critics.
+    pub(super) bound: Option<f64>,
+}
+
 /// A model, its optimizer, and what it draws at random.
 pub(super) struct Learner {
     method: Method,
@@ -123,17 +135,23 @@ impl Learner {
         Ok(losses)
     }
 
-    /// Takes a step, and gives the cross-entropy of the findings before it.
-    pub(super) fn step(&mut self, images: &Tensor, targets: &Targets, paired: &PairedBatch) -> Result<f64> {
+    /// Takes a step.
+    pub(super) fn step(&mut self, images: &Tensor, targets: &Targets, paired: &PairedBatch) -> Result<Step> {
         let losses = self.losses(images, targets, paired)?;
         // The learning rate falls along half a cosine.
         let share = 0.5 * (1.0 + (PI * self.adam.steps() as f64 / self.n_steps as f64).cos());
         if let Some((grads, _)) = gradients(&losses, MiGradient::Whole, &self.adam)? {
             self.adam.step(&grads, share)?;
         }
-        let name = if self.method == Method::Joint { "joint" } else { "findings" };
-        let own = losses.parts.iter().find(|(part, _)| *part == name);
-        Ok(own.map(|(_, loss)| loss.to_scalar::<f32>()).transpose()?.map_or(0.0, f64::from))
+        let part = |name: &str| -> Result<Option<f64>> {
+            let part = losses.parts.iter().find(|(part, _)| *part == name);
+            Ok(part.map(|(_, loss)| loss.to_scalar::<f32>()).transpose()?.map(f64::from))
+        };
+        let chance = losses.chances.iter().find(|(name, _)| *name == LOCAL_GLOBAL).map(|(_, chance)| *chance);
+        Ok(Step {
+            loss: part(if self.method == Method::Joint { "joint" } else { "findings" })?.unwrap_or(0.0),
+            bound: chance.zip(part(LOCAL_GLOBAL)?).map(|(chance, loss)| chance - loss),
+        })
     }
 
     /// What the model says of images with each of some reports, `[N, K]` each, and at last without any: that is the image
@@ -150,7 +168,8 @@ impl Learner {
         Ok(answers)
     }
 
-    /// By how much the critics of local features do better than chance on a batch, in nats; `None` without critics.
+    /// By how much the critic of local against global features does better than chance on a batch, in nats; `None`
+    /// without critics.
     pub(super) fn bound(&self, images: &Tensor, paired: &PairedBatch) -> Result<Option<f64>> {
         let Model::Both(model) = &self.model else { return Ok(None) };
         let image = model.image().forward_t(images, false)?;

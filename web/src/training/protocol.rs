@@ -49,8 +49,11 @@ pub struct Point {
     pub step: usize,
     /// Cross-entropy of the findings since the last point, of each model; absent at the start.
     pub losses: Option<Losses>,
-    /// By how much the critics do better than chance on pairs that were never trained with, in nats: the bound on the
-    /// mutual information. Absent for `λ` = 0.
+    /// By how much the critic of local against global features does better than chance, in nats: the bound on the mutual
+    /// information. On the training pairs since the last point; absent at the start, and for `λ` = 0.
+    pub bound_trained: Option<f64>,
+    /// The same on pairs that were never trained with: where it falls short, the critic knows its pairs by heart. Absent
+    /// for `λ` = 0.
     pub bound: Option<f64>,
     /// How well the models answer about x-rays that were never trained with.
     pub scores: Scores,

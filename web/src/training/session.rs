@@ -162,7 +162,7 @@ mod tests {
 
     pub(crate) fn point(step: usize, cmim: f64, twin: f64) -> Point {
         let scores = Scores { joint: 0.9, joint_dropped: 0.5, twin, cmim_both: 0.9, cmim };
-        Point { step, losses: None, bound: None, scores }
+        Point { step, losses: None, bound_trained: None, bound: None, scores }
     }
 
     fn begun(seeds: usize) -> Session {

@@ -74,6 +74,7 @@ fn steps_are_the_same_on_every_machine() {
     for (found, expected) in losses.iter().flatten().zip(LOSSES.iter().flatten()) {
         assert!((found - expected).abs() < 2e-3 * expected, "{losses:?}");
     }
+    assert!(points[0].bound_trained.is_none() && points[1..].iter().all(|point| point.bound_trained.is_some()));
     for (point, expected) in points.iter().zip(BOUNDS) {
         assert!(point.bound.is_some_and(|bound| (bound - expected).abs() < 2e-3), "{points:?}");
     }
@@ -90,7 +91,7 @@ const BOUNDS: [f64; 3] = [-0.044_216, -0.000_900, -0.000_826];
 fn without_mutual_information_there_is_no_bound() {
     let points = train(setting(2).with_lambda_at(0).with_labelled(5), &[]);
     for point in points {
-        assert_eq!(point.bound, None);
+        assert_eq!((point.bound_trained, point.bound), (None, None));
         let scores = point.scores;
         for score in [scores.joint, scores.joint_dropped, scores.twin, scores.cmim_both, scores.cmim] {
             assert!((0.0..=1.0).contains(&score), "{scores:?}");

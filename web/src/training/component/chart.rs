@@ -84,5 +84,7 @@ pub(super) fn name(line: Line) -> String {
         Line::Twin => t!("training.line_twin"),
         Line::Cmim => t!("training.line_cmim"),
         Line::CmimBoth => t!("training.line_cmim_both"),
+        Line::BoundTrained => t!("training.line_bound_trained"),
+        Line::BoundOthers => t!("training.line_bound_others"),
     }
 }

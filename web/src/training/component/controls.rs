@@ -61,7 +61,7 @@ pub fn Controls(
             </label>
             <label>
                 <span>
-                    {move || t!("training.labelled")} " " <output>{move || format!("{} %", chosen.get().labelled())}</output>
+                    {move || t!("training.labelled")} " " <output>{move || format!("{}\u{a0}%", chosen.get().labelled())}</output>
                 </span>
                 <input
                     type="range"
@@ -70,7 +70,7 @@ pub fn Controls(
                     max=LABELLED[1].to_string()
                     step="5"
                     prop:value=move || chosen.get().labelled().to_string()
-                    aria-valuetext=move || format!("{} %", chosen.get().labelled())
+                    aria-valuetext=move || format!("{}\u{a0}%", chosen.get().labelled())
                     on:input=move |event| change(&event, Setting::with_labelled)
                 />
                 <span class="hint">{move || t!("training.labelled_hint")}</span>

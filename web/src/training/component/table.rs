@@ -4,10 +4,20 @@ use leptos::prelude::*;
 use shared::metric::mean_interval;
 
 use super::super::Desk;
-use super::super::curves::Chart;
+use super::super::curves::{Chart, Line};
+use super::super::protocol::Point;
 use super::super::session::Session;
 use super::chart::name;
 use crate::language::t;
+
+/// In place of a number that there is not.
+const NOTHING: &str = "\u{2013}";
+
+/// What the table's columns are of: all scores, then the bounds.
+fn columns() -> impl Iterator<Item = (Chart, Line)> {
+    let of = |chart: Chart| chart.lines().iter().map(move |line| (chart, *line));
+    of(Chart::Score).chain(of(Chart::Bound))
+}
 
 /// One row for each seed that is trained to the end, then the mean with its interval.
 #[component]
@@ -17,40 +27,32 @@ pub fn Results(
 ) -> impl IntoView {
     let session = desk.session();
     let results = Memo::new(move |_| session.with(Session::results));
-    let lines = Chart::Score.lines();
-    let head = move || lines.iter().map(|line| view! { <th scope="col">{move || name(*line)}</th> }).collect_view();
+    let head = move || {
+        let of_bound = |line| view! { <th scope="col">{t!("training.bound_of", line = name(line))}</th> };
+        let scores = Chart::Score.lines().iter().map(|line| view! { <th scope="col">{name(*line)}</th> });
+        (scores.collect_view(), Chart::Bound.lines().iter().copied().map(of_bound).collect_view())
+    };
     let rows = move || {
         let row = |(seed, point)| {
-            let scores = lines.iter().filter_map(|line| Chart::Score.value(*line, &point));
+            let text = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.3}"));
+            let cells = columns().map(|(chart, line)| view! { <td>{text(chart.value(line, &point))}</td> });
             view! {
                 <tr data-testid="training-result">
                     <th scope="row">{t!("training.seed", seed = seed)}</th>
-                    {scores.map(|score| view! { <td>{format!("{score:.3}")}</td> }).collect_view()}
-                    <td>{point.bound.map_or_else(|| "\u{2013}".to_owned(), |bound| format!("{bound:.3}"))}</td>
+                    {cells.collect_view()}
                 </tr>
             }
         };
         results.get().into_iter().map(row).collect_view()
     };
-    let mean = move |of: &dyn Fn(&super::super::protocol::Point) -> Option<f64>| {
-        let values: Vec<f64> = results.with(|results| results.iter().filter_map(|(_, point)| of(point)).collect());
-        match mean_interval(&values) {
-            Some(interval) => {
-                t!(
-                    "training.mean_interval",
-                    mean = format!("{:.3}", interval.value),
-                    lo = format!("{:.3}", interval.lo),
-                    hi = format!("{:.3}", interval.hi)
-                )
-            }
-            None => "\u{2013}".to_owned(),
-        }
+    let mean = move |(chart, line): (Chart, Line)| {
+        let value = |(_, point): &(u64, Point)| chart.value(line, point);
+        let values: Vec<f64> = results.with(|results| results.iter().filter_map(value).collect());
+        let Some(interval) = mean_interval(&values) else { return NOTHING.to_owned() };
+        let [mean, lo, hi] = [interval.value, interval.lo, interval.hi].map(|value| format!("{value:.3}"));
+        t!("training.mean_interval", mean = mean, lo = lo, hi = hi)
     };
-    let means = move || {
-        let of_line = lines.iter().map(|line| mean(&|point| Chart::Score.value(*line, point)));
-        let cells = of_line.chain([mean(&|point| point.bound)]);
-        cells.map(|text| view! { <td>{text}</td> }).collect_view()
-    };
+    let means = move || columns().map(|column| view! { <td>{mean(column)}</td> }).collect_view();
     view! {
         <Show when=move || results.with(|results| !results.is_empty())>
             // A table wider than a phone is moved by itself, with the keyboard too.
@@ -61,7 +63,6 @@ pub fn Results(
                         <tr>
                             <td></td>
                             {head}
-                            <th scope="col">{move || t!("training.chart_bound")}</th>
                         </tr>
                     </thead>
                     <tbody>{rows}</tbody>
