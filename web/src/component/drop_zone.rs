@@ -20,6 +20,16 @@ pub enum Manner {
     Pasted,
 }
 
+/// What can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// Files.
+    #[default]
+    Files,
+    /// Files and folders.
+    FilesAndFolders,
+}
+
 /// The area to drop files on, with a button to choose them. A drop or a paste elsewhere on the page counts too.
 #[component]
 pub fn DropZone(

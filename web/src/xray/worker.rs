@@ -49,10 +49,10 @@ impl Service {
         match XrayClassifier::from_bytes("model.json", card, weights) {
             Ok(model) => {
                 let card = Box::new(model.card().clone());
-                reply(Response::Ready { card, origin: protocol::Origin::Given }, Vec::new());
+                reply(Response::Ready { card, origin: protocol::Origin::Given }, &[]);
                 self.reader.borrow_mut().set_model(model, &mut reply);
             }
-            Err(error) => reply(Response::Refused(Failure::new(FailureKind::Model, &error)), Vec::new()),
+            Err(error) => reply(Response::Refused(Failure::new(FailureKind::Model, &error)), &[]),
         }
     }
 }
