@@ -14,7 +14,7 @@ use web_sys::{ErrorEvent, MessageEvent, Worker};
 
 use crate::browser::{blob_url, bytes_of, describe, fetch, has_relaxed_simd, text_of};
 use crate::requests;
-use crate::worker::message::{Said, decode, encode};
+use crate::worker::message::{Said, decode, encode, take};
 
 /// The first message brings the compiled module; starting it puts the program's own listener in place.
 const BOOT: &str = "\nself.onmessage = (event) => { wasm_bindgen.initSync({ module: event.data }); };\n";
@@ -192,8 +192,7 @@ impl<Q: Serialize + 'static, R: DeserializeOwned + 'static> Client<Q, R> {
             Ok((Said::Crashed { message }, _)) => self.defect.set(Some(message)),
             Ok((Said::Requested(address), _)) => requests::note(address),
             Ok((Said::Response(response), bytes)) => {
-                let bytes = bytes.iter().map(js_sys::Uint8Array::to_vec).collect();
-                (self.on_event)(Event::Response(response, bytes));
+                (self.on_event)(Event::Response(response, take(&bytes)));
             }
             Err(error) => (self.on_event)(Event::Died { defect: Some(error.to_string()) }),
         }

@@ -70,3 +70,14 @@ pub fn decode<T: DeserializeOwned>(data: &JsValue) -> Result<(T, Vec<Uint8Array>
         .collect::<Result<_, _>>()?;
     Ok((serde_json::from_str(&json)?, bytes))
 }
+
+/// Copies what came along into memory of this program, and gives the messages' own memory back at once: a browser clears up
+/// a worker's in its own time, which a few volumes do not have.
+pub fn take(bytes: &[Uint8Array]) -> Vec<Vec<u8>> {
+    let taken = bytes.iter().map(Uint8Array::to_vec).collect();
+    for bytes in bytes {
+        // A browser without this clears up later.
+        let _ = bytes.buffer().transfer_with_length(0);
+    }
+    taken
+}

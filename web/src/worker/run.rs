@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::requests;
-use crate::worker::message::{Said, decode, encode};
+use crate::worker::message::{Said, decode, encode, take};
 use crate::worker::protocol::Request;
 use crate::{lesson, mri, xray};
 
@@ -37,7 +37,7 @@ pub fn listen<Q: DeserializeOwned>(mut receive: impl FnMut(Q, Vec<Vec<u8>>) + 's
     // A browser without such a report: the page's counter leaves this worker out.
     let _ = requests::watch(|address| post(&Said::<()>::Requested(address), &[]));
     let listen = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| match decode::<Q>(&event.data()) {
-        Ok((request, bytes)) => receive(request, bytes.iter().map(Uint8Array::to_vec).collect()),
+        Ok((request, bytes)) => receive(request, take(&bytes)),
         Err(error) => post(&Said::<()>::Crashed { message: error.to_string() }, &[]),
     });
     scope().set_onmessage(Some(listen.as_ref().unchecked_ref()));

@@ -3,7 +3,7 @@
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web::worker::message::{MessageError, decode, encode};
+use web::worker::message::{MessageError, decode, encode, take};
 use web::xray::protocol::{Request, Response, Wish};
 
 #[wasm_bindgen_test]
@@ -12,7 +12,8 @@ fn head_and_bytes_come_back() {
     let message = encode(&request, &[Uint8Array::from(&[1, 2, 3][..]).buffer()]).expect("encodes");
     assert_eq!(message.transfer.length(), 1, "the buffer is given away, not copied");
     let (head, bytes) = decode::<Request>(&message.data).expect("decodes");
-    assert_eq!((head, bytes[0].to_vec()), (request, vec![1, 2, 3]));
+    assert_eq!((head, take(&bytes)), (request, vec![vec![1, 2, 3]]));
+    assert_eq!(bytes[0].length(), 0, "the message's own memory is given back");
 }
 
 #[wasm_bindgen_test]

@@ -47,7 +47,7 @@ fn a_pause_changes_nothing() {
 #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
 #[cfg_attr(not(target_arch = "wasm32"), test)]
 fn a_short_training_reduces_every_loss() {
-    let points = train(setting(16), &[]);
+    let points = train(setting(64), &[]);
     let at = |step: usize| points[step].losses.expect("steps were taken");
     assert_eq!((points[0].losses, points.len()), (None, 17));
     let mean = |of: fn(&Point) -> f64, steps: std::ops::Range<usize>| {
