@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -114,8 +114,14 @@ async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
     match file {
         Some((content_type, bytes)) => {
             // A page built anew is seen at once, and what the page keeps it keeps by itself.
-            let headers =
-                [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            let headers = [
+                (CONTENT_TYPE, content_type),
+                (CACHE_CONTROL, "no-store"),
+                (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                // Apart from all other pages: only then a browser tells how much memory this one takes.
+                (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+                (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+            ];
             (headers, Body::from(bytes)).into_response()
         }
         None => (StatusCode::NOT_FOUND, "there is no such file").into_response(),
