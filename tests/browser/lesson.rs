@@ -91,6 +91,16 @@ fn a_lesson_is_a_link() {
 
 #[test]
 #[ignore = "needs the built page: run `cargo xtask test browser`"]
+fn a_real_patient_has_outlines_but_no_dice() {
+    let session = Session::start(Weights::AtOnce);
+    let page = session.open_view("lesson&case=TCGA-FG-6692&drop=t1");
+    wait_for(&page, &["cmim", "hemis", "mean", "mlp"]);
+    let dice = r#"return document.querySelector('[data-testid="method-hemis"]').dataset.dice ?? null"#;
+    assert_eq!(session.browser.execute(dice, &[]).expect("readable"), Value::Null);
+}
+
+#[test]
+#[ignore = "needs the built page: run `cargo xtask test browser`"]
 fn the_table_of_this_patient_fills_and_a_row_sets_the_switches() {
     let session = Session::start(Weights::AtOnce);
     let page = session.open_view("lesson");

@@ -54,15 +54,43 @@ pub struct RealCase {
 }
 
 /// The real patients.
-pub const REAL: [RealCase; 0] = [];
+pub const REAL: [RealCase; 2] = [
+    RealCase {
+        name: "TCGA-FG-6692",
+        files: [
+            "TCGA-FG-6692_fla.nii.gz",
+            "TCGA-FG-6692_t1.nii.gz",
+            "TCGA-FG-6692_t1c.nii.gz",
+            "TCGA-FG-6692_t2.nii.gz",
+        ],
+    },
+    RealCase {
+        name: "TCGA-DU-7294",
+        files: [
+            "TCGA-DU-7294_fla.nii.gz",
+            "TCGA-DU-7294_t1.nii.gz",
+            "TCGA-DU-7294_t1c.nii.gz",
+            "TCGA-DU-7294_t2.nii.gz",
+        ],
+    },
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_files_of_real_patients_are_there() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../static/samples/mri/");
+        for file in REAL.iter().flat_map(|real| real.files) {
+            assert!(std::path::Path::new(&format!("{folder}{file}")).is_file(), "{file}");
+        }
+    }
+
+    #[test]
     fn names_come_back_and_others_are_none() {
-        for case in [Case::Head(0), Case::Head(59)] {
+        let real = REAL.iter().map(|real| Case::Real(real.name.to_owned()));
+        for case in [Case::Head(0), Case::Head(59)].into_iter().chain(real) {
             assert_eq!(Case::of_name(&case.name()), Some(case));
         }
         for name in ["head-0", "head-61", "head-x", "", "head", "elsewhere"] {
