@@ -1,7 +1,7 @@
 //! The few calls to the browser that page and worker need, with errors in words.
 
 use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array, WebAssembly};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, RequestCache, RequestInit, Response, Url};
 
@@ -87,22 +87,48 @@ pub async fn read(file: &Blob, name: &str) -> Result<ArrayBuffer, String> {
         .map_err(|error| format!("{name}: the browser could not read it ({}). Is it a folder?", describe(&error)))
 }
 
-/// Offers a text to the person as a file of this name, as if it came from a link.
+/// Has the person's browser save content, a text or bytes, as a file of this name.
 ///
 /// # Errors
 ///
 /// A sentence if the browser refuses.
-pub fn save(name: &str, mime: &str, text: &str) -> Result<(), String> {
-    let offer = || -> Result<(), JsValue> {
-        let url = blob_url(&text.into(), mime)?;
-        let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::UNDEFINED)?;
-        let link: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
-        link.set_href(&url);
-        link.set_download(name);
-        link.click();
-        Url::revoke_object_url(&url)
-    };
-    offer().map_err(|error| format!("{name} could not be saved: {}", describe(&error)))
+pub fn save(name: &str, mime: &str, content: &JsValue) -> Result<(), String> {
+    let url = blob_url(content, mime).and_then(|url| save_url(name, &url));
+    url.map_err(|error| format!("{name} could not be saved: {}", describe(&error)))
+}
+
+/// Has the browser save what an address of the page's own memory holds, and gives that memory back.
+///
+/// # Errors
+///
+/// The browser's own error.
+pub fn save_url(name: &str, url: &str) -> Result<(), JsValue> {
+    let window = web_sys::window().ok_or(JsValue::UNDEFINED)?;
+    let document = window.document().ok_or(JsValue::UNDEFINED)?;
+    let link: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+    link.set_href(url);
+    link.set_download(name);
+    link.click();
+    // The browser has taken the content by the time another task runs.
+    let url = url.to_owned();
+    let give_back = Closure::once_into_js(move || Url::revoke_object_url(&url));
+    window.set_timeout_with_callback_and_timeout_and_arguments_0(give_back.unchecked_ref(), 10_000).map(drop)
+}
+
+/// Address of a shipped model's card, relative to the page.
+pub fn card_path(model: &str) -> String {
+    format!("models/{model}/model.json")
+}
+
+/// The same, absolute: a worker has no address of its own to complete a relative one with.
+///
+/// # Errors
+///
+/// The browser's own words, if the page's address is none that can be completed.
+pub fn card_url(model: &str) -> Result<String, String> {
+    let document = web_sys::window().and_then(|window| window.document()).ok_or("there is no document")?;
+    let base = document.base_uri().map_err(|error| describe(&error))?.unwrap_or_default();
+    Url::new_with_base(&card_path(model), &base).map(|url| url.href()).map_err(|error| describe(&error))
 }
 
 /// An address under which the page itself can use this text or these bytes, without a request.

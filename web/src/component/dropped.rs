@@ -19,6 +19,12 @@ pub fn path_of(file: &File) -> String {
     path.filter(|path| !path.is_empty()).unwrap_or_else(|| file.name())
 }
 
+/// Positions of a model's card and of its weights among the names of files, if both are there.
+pub fn model_among(names: &[&str]) -> Option<[usize; 2]> {
+    let ends_in = |ending: &str| names.iter().position(|name| name.ends_with(ending));
+    Some([ends_in(".json")?, ends_in(".safetensors")?])
+}
+
 /// What was dropped: files, and folders to look into.
 ///
 /// The browser shows a drop's folders only while its event goes on, so this is taken then and read later.

@@ -6,13 +6,12 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::{Modality, ModalitySet};
-use web_sys::Url;
 
 use super::case::{Case, REAL};
 use super::protocol::Request;
 use super::session::{Next, Session};
 use crate::address::Navigator;
-use crate::browser::{self, bytes_of, describe, fetch};
+use crate::browser::{bytes_of, card_url, fetch};
 use crate::requests;
 use crate::worker::client::{self, Event, Program};
 use crate::worker::protocol::{self, Response};
@@ -171,14 +170,6 @@ impl Desk {
 async fn fetch_sample(file: &str) -> Result<ArrayBuffer, String> {
     let bytes = bytes_of(&fetch(&format!("samples/mri/{file}")).await?).await?;
     Ok(Uint8Array::new(&bytes).buffer())
-}
-
-/// The worker has no address of its own to complete a relative one with.
-fn card_url(network: &str) -> Result<String, String> {
-    let base = document().base_uri().map_err(|error| describe(&error))?.unwrap_or_default();
-    Url::new_with_base(&format!("models/{network}/model.json"), &base)
-        .map(|url| url.href())
-        .map_err(|error| browser::describe(&error))
 }
 
 /// The sequences that are left when those of `t1c,t2` are taken away; all, if none would be.

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use shared::infer::{Outline, PreparedScan, SegmenterPlan};
-use shared::io::card::WeightsFile;
-use shared::io::{SegmenterCard, Volume, read_volume};
+use shared::infer::{Outline, PreparedScan, VolumeSegmenter};
+use shared::io::{Volume, read_volume};
 use shared::metric::Overlap;
 use shared::phantom::brain::{self, ENHANCING};
 use shared::{Error, Modality, ModalitySet};
@@ -17,27 +16,7 @@ use super::method::Network;
 use super::protocol::{CaseId, Request, Response, Scan};
 use crate::render::volume::to_bytes;
 use crate::worker::run::{now_ms, say};
-use crate::worker::store::{self, Stored};
-use crate::worker::{Failure, FailureKind, protocol};
-
-/// A network with its card.
-struct Loaded {
-    card: SegmenterCard,
-    plan: SegmenterPlan,
-}
-
-impl Stored for Loaded {
-    fn weights_file(card_file: &str, card_json: &[u8]) -> Result<WeightsFile, Error> {
-        Ok(SegmenterCard::from_json(card_file, card_json)?.weights)
-    }
-
-    fn from_bytes(card_file: &str, card_json: &[u8], weights: &[u8]) -> Result<Self, Error> {
-        let card = SegmenterCard::from_json(card_file, card_json)?;
-        let weights = card.weights.read(&card.weights.file, weights)?;
-        let plan = SegmenterPlan::new(&card.architecture, card.grid, &weights)?;
-        Ok(Self { card, plan })
-    }
-}
+use crate::worker::{Failure, FailureKind, protocol, store};
 
 /// An opened case.
 pub struct OpenCase {
@@ -111,19 +90,18 @@ impl OpenCase {
     /// Those of [`PreparedScan::new`] and [`PreparedScan::run`].
     pub fn outline(
         &mut self,
-        card: &SegmenterCard,
-        plan: &mut SegmenterPlan,
+        network: &mut VolumeSegmenter,
         present: ModalitySet,
     ) -> Result<(Vec<u8>, f64, Option<f64>), Error> {
         let scan = if let Some(scan) = self.scan.take() {
             scan
         } else {
             let files = self.files.each_ref().map(String::as_str);
-            PreparedScan::new(card.grid, ModalitySet::ALL, &files, &self.volumes)?
+            PreparedScan::new(network.card().grid, ModalitySet::ALL, &files, &self.volumes)?
         };
-        let mut outline = Outline::new(&scan, present, card.threshold(present));
+        let mut outline = Outline::new(&scan, present, network.card().threshold(present));
         let run = scan.slices(present).into_iter().try_for_each(|slice| -> Result<(), Error> {
-            outline.add(slice, &scan.run(plan, present, slice)?);
+            outline.add(slice, &network.probabilities_of(&scan, present, slice)?);
             Ok(())
         });
         self.scan = Some(scan);
@@ -140,7 +118,7 @@ impl OpenCase {
 #[derive(Default)]
 pub struct Service {
     case: RefCell<Option<OpenCase>>,
-    networks: Rc<RefCell<BTreeMap<Network, Loaded>>>,
+    networks: Rc<RefCell<BTreeMap<Network, VolumeSegmenter>>>,
 }
 
 impl Service {
@@ -168,10 +146,10 @@ impl Service {
                 let start = now_ms();
                 let (mut case, mut networks) = (self.case.borrow_mut(), self.networks.borrow_mut());
                 let Some(case) = case.as_mut().filter(|case| case.id == id) else { return };
-                let Some(Loaded { card, plan }) = networks.get_mut(&network) else {
+                let Some(segmenter) = networks.get_mut(&network) else {
                     return reply(failed(network.clone(), format!("{network} is not loaded")), &[]);
                 };
-                match case.outline(card, plan, present) {
+                match case.outline(segmenter, present) {
                     Ok((mask, volume_ml, dice)) => {
                         let ms = now_ms() - start;
                         reply(Response::Outlined { id, network, present, dice, volume_ml, ms }, &[mask]);
@@ -183,17 +161,17 @@ impl Service {
     }
 }
 
-async fn load(networks: &RefCell<BTreeMap<Network, Loaded>>, network: Network, card_url: &str) {
+async fn load(networks: &RefCell<BTreeMap<Network, VolumeSegmenter>>, network: Network, card_url: &str) {
     let progress = |received, total| reply(Response::Progress { network: network.clone(), received, total }, &[]);
-    let response = match store::load::<Loaded>(card_url, progress).await {
+    let response = match store::load::<VolumeSegmenter>(card_url, progress).await {
         Ok((loaded, _origin)) => {
             // What one scan is prepared for serves all networks only if they share the grid.
-            let grid = loaded.card.grid;
-            if networks.borrow().values().any(|other| other.card.grid != grid) {
+            let grid = loaded.card().grid;
+            if networks.borrow().values().any(|other| other.card().grid != grid) {
                 let message = format!("{network}: its grid is another than that of the lesson's other networks");
                 Response::LoadFailed { network, failure: Failure::new(FailureKind::Model, &message) }
             } else {
-                let card = Box::new(loaded.card.clone());
+                let card = Box::new(loaded.card().clone());
                 networks.borrow_mut().insert(network.clone(), loaded);
                 Response::Ready { network, card }
             }
@@ -216,18 +194,18 @@ mod tests {
     fn a_generated_head_is_outlined_and_held_to_its_truth() {
         let path = |file: &str| format!("{}/../static/models/mri-t1c/{file}", env!("CARGO_MANIFEST_DIR"));
         let read = |file: &str| std::fs::read(path(file)).expect("shipped");
-        let Loaded { card, mut plan } =
-            Loaded::from_bytes("model.json", &read("model.json"), &read("model.safetensors")).expect("a network");
+        let mut network = VolumeSegmenter::from_bytes("model.json", &read("model.json"), &read("model.safetensors"))
+            .expect("a network");
         let mut case = OpenCase::open(1, &Case::default(), &[]).expect("a head");
         let (scan, voxels) = case.describe().expect("four sequences");
         assert_eq!((scan.present.len(), voxels.len()), (4, 5));
         assert!(voxels.iter().all(|bytes| bytes.len() == scan.size.iter().product::<usize>()));
         assert!(scan.truth_ml.is_some_and(|ml| ml > 0.5), "the first case of the lesson shows something: {scan:?}");
         let present = ModalitySet::one(Modality::T1c);
-        let (mask, volume_ml, dice) = case.outline(&card, &mut plan, present).expect("an outline");
+        let (mask, volume_ml, dice) = case.outline(&mut network, present).expect("an outline");
         assert_eq!(mask.len(), voxels[0].len());
         assert!(volume_ml > 0.0 && dice.is_some_and(|dice| dice > 0.7), "{volume_ml} ml, Dice {dice:?}");
-        let again = case.outline(&card, &mut plan, present).expect("an outline");
+        let again = case.outline(&mut network, present).expect("an outline");
         assert_eq!(again, (mask, volume_ml, dice));
     }
 }

@@ -6,17 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::{ArrayBuffer, Uint8Array};
-use leptos::prelude::{document, window};
+use leptos::prelude::window;
 use leptos::task::spawn_local;
 use shared::prep::volume::Grid;
 use shared::{Modality, ModalitySet};
-use web_sys::Url;
 
-use super::models::card_path;
 use super::protocol::{JobId, Request, Response, ScanId};
 use super::queue::{Progress, Queue};
 use super::scan::Scan;
-use crate::browser::describe;
+use crate::browser::card_url;
 use crate::worker::client::{self, Event, Program};
 use crate::worker::protocol::{self, Origin};
 use crate::worker::{Failure, FailureKind};
@@ -383,12 +381,6 @@ impl Worker {
 /// A copy that can be given away.
 pub(super) fn buffer(bytes: &[u8]) -> ArrayBuffer {
     Uint8Array::from(bytes).buffer()
-}
-
-/// The worker has no address of its own to complete a relative one with.
-fn card_url(name: &str) -> Result<String, String> {
-    let base = document().base_uri().map_err(|error| describe(&error))?.unwrap_or_default();
-    Url::new_with_base(&card_path(name), &base).map(|url| url.href()).map_err(|error| describe(&error))
 }
 
 fn now_ms() -> f64 {

@@ -12,13 +12,13 @@ use web_sys::File;
 use super::admission::{Admission, GRID, Read};
 use super::crew::{Crew, Job, News};
 use super::files::{Aside, Given, ToRead, plan};
-use super::models::{Entry, OWN, SHIPPED, card_path};
+use super::models::{Entry, OWN, SHIPPED};
 use super::protocol::{Head, Kind, VolumeId};
 use super::scan::Image;
 use super::screen::Screen;
 use super::session::{Evidence, FileRow, FileState, OutlineState, Session, named_modality};
 use crate::browser;
-use crate::component::path_of;
+use crate::component::{model_among, path_of};
 use crate::requests;
 
 /// The workbench. A handle: copies act on the same one.
@@ -101,7 +101,8 @@ impl Desk {
                 given.push(Given { path, n_bytes: file.size(), data_file });
             }
             let (to_read, aside) = plan(&given);
-            if let Some([card, weights]) = model_among(&given).filter(|_| to_read.is_empty()) {
+            let paths: Vec<&str> = given.iter().map(|given| given.path.as_str()).collect();
+            if let Some([card, weights]) = model_among(&paths).filter(|_| to_read.is_empty()) {
                 return self.read_model(&files[card], &files[weights]).await;
             }
             let ids = self.begin(&given, &to_read, &aside);
@@ -355,12 +356,6 @@ impl Default for Desk {
     }
 }
 
-/// Positions of a model's card and weights among files.
-fn model_among(given: &[Given]) -> Option<[usize; 2]> {
-    let ends_in = |ending: &str| given.iter().position(|given| given.path.ends_with(ending));
-    Some([ends_in(".json")?, ends_in(".safetensors")?])
-}
-
 /// What came of a file, as the session keeps it.
 fn state_of(id: VolumeId, path: &str, read: Read) -> FileState {
     match read {
@@ -389,7 +384,7 @@ async fn data_file_of(file: &File, path: &str) -> Option<String> {
 }
 
 async fn fetch_card(name: &str) -> Result<Entry, String> {
-    let path = card_path(name);
+    let path = browser::card_path(name);
     let text = browser::text_of(&browser::fetch(&path).await?).await?;
     let card = SegmenterCard::from_json(&path, text.as_bytes()).map_err(|error| error.to_string())?;
     Ok(Entry { name: name.to_owned(), card: Arc::new(card) })

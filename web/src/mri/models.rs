@@ -12,11 +12,6 @@ pub const SHIPPED: [&str; 7] = ["mri-t1c", "mri-flair", "mri-t2", "mri-t1", "mri
 /// Name of the model that a person gave.
 pub const OWN: &str = "own";
 
-/// Address of a shipped model's card, relative to the page.
-pub fn card_path(name: &str) -> String {
-    format!("models/{name}/model.json")
-}
-
 /// A model of the menu.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -80,7 +75,7 @@ pub(crate) mod tests {
     pub(crate) fn shipped() -> Vec<Entry> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static");
         let entry = |name: &str| {
-            let json = fs::read(folder.join(card_path(name))).expect("a card");
+            let json = fs::read(folder.join(crate::browser::card_path(name))).expect("a card");
             let card = SegmenterCard::from_json(name, &json).expect("a valid card");
             Entry { name: name.to_owned(), card: Arc::new(card) }
         };

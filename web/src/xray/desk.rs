@@ -8,13 +8,12 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use wasm_bindgen::JsValue;
-use web_sys::{File, Url};
+use web_sys::File;
 
 use super::protocol::{FileId, Request, Wish};
 use super::session::{Model, Session};
 use crate::browser;
-use crate::component::Manner;
+use crate::component::{Manner, model_among};
 use crate::language::t;
 use crate::requests;
 use crate::worker::client::{self, Event, Program};
@@ -23,8 +22,8 @@ use crate::worker::{Failure, FailureKind};
 
 type Client = client::Client<protocol::Request, Response>;
 
-/// Address of the model's card, relative to the page.
-const CARD: &str = "models/xray/model.json";
+/// The shipped model.
+const MODEL: &str = "xray";
 /// How long a person may pause in writing before the report is read.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -126,11 +125,12 @@ impl Desk {
             return;
         }
         let names: Vec<String> = files.iter().map(File::name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if let Some(pair) = model_among(&names) {
             let [card, weights] = pair.map(|at| files[at].clone());
             return spawn_local(async move { self.take_model(&card, &weights).await });
         }
-        let begin = |session: &mut Session| session.begin_all(names.iter().map(String::as_str));
+        let begin = |session: &mut Session| session.begin_all(names.iter().copied());
         let ids = self.session.try_update(begin).unwrap_or_default();
         self.sources.update_value(|sources| {
             sources.extend(ids.into_iter().zip(files.iter().cloned().map(Source::File)));
@@ -280,7 +280,7 @@ impl Desk {
         let own = self.own.with_value(|own| own.as_ref().map(|own| own.each_ref().map(|bytes| bytes.slice(0))));
         let sent = match own {
             Some(own) => send(Request::Use, &own),
-            None => card_url().and_then(|card_url| send(Request::Load { card_url }, &[])),
+            None => browser::card_url(MODEL).and_then(|card_url| send(Request::Load { card_url }, &[])),
         };
         if let Err(message) = sent {
             self.model_failed(FailureKind::Model, &message);
@@ -314,16 +314,4 @@ impl Default for Desk {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Positions of a model's card and weights among the names of files.
-fn model_among(names: &[String]) -> Option<[usize; 2]> {
-    let ends_in = |ending: &str| names.iter().position(|name| name.ends_with(ending));
-    Some([ends_in(".json")?, ends_in(".safetensors")?])
-}
-
-/// The worker has no address of its own to complete a relative one with.
-fn card_url() -> Result<String, String> {
-    let base = document().base_uri().map_err(|error| browser::describe(&error))?.unwrap_or_default();
-    Url::new_with_base(CARD, &base).map(|url| url.href()).map_err(|error: JsValue| browser::describe(&error))
 }

@@ -5,11 +5,11 @@ use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use web_sys::{Blob, HtmlAnchorElement, HtmlCanvasElement, Url};
+use web_sys::{Blob, HtmlCanvasElement, Url};
 
 use super::viewer::Stage;
 use super::words::{interval, seconds, warnings};
-use crate::browser::{blob_url, describe};
+use crate::browser::{describe, save, save_url};
 use crate::language::t;
 use crate::mri::Desk;
 use crate::mri::models::{OWN, measured};
@@ -249,8 +249,7 @@ fn Exports(
         desk.pack(move |file| {
             let saved = file.and_then(|bytes| {
                 let bytes: JsValue = Uint8Array::from(&bytes[..]).into();
-                let url = blob_url(&bytes, "application/gzip").map_err(|error| describe(&error))?;
-                save(&url, name.as_deref().unwrap_or("mask.nii.gz")).map_err(|error| describe(&error))
+                save(name.as_deref().unwrap_or("mask.nii.gz"), "application/gzip", &bytes)
             });
             trouble.set(saved.err());
         });
@@ -285,28 +284,11 @@ fn Exports(
     }
 }
 
-/// Has the browser save what an address of the page's own memory holds.
-fn save(url: &str, name: &str) -> Result<(), JsValue> {
-    let link: HtmlAnchorElement = document().create_element("a")?.dyn_into()?;
-    link.set_href(url);
-    link.set_download(name);
-    link.click();
-    // The browser has taken the content by the time another task runs.
-    let url = url.to_owned();
-    set_timeout(
-        move || {
-            let _ = Url::revoke_object_url(&url);
-        },
-        std::time::Duration::from_secs(10),
-    );
-    Ok(())
-}
-
 fn save_canvas(canvas: &HtmlCanvasElement, name: String) -> Result<(), JsValue> {
     let taken = Closure::once_into_js(move |blob: Option<Blob>| {
         if let Some(blob) = blob
             && let Ok(url) = Url::create_object_url_with_blob(&blob)
-            && let Err(error) = save(&url, &name)
+            && let Err(error) = save_url(&name, &url)
         {
             leptos::logging::error!("the picture could not be saved: {error:?}");
         }

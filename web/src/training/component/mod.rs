@@ -117,7 +117,8 @@ fn Measured(
     let has_begun = Memo::new(move |_| session.with(|session| session.runs.values().any(|run| !run.points.is_empty())));
     let refused = RwSignal::new(None);
     let save_csv = move |_| {
-        refused.set(session.with_untracked(|session| save("cmim-training.csv", "text/csv", &csv(session))).err());
+        refused
+            .set(session.with_untracked(|session| save("cmim-training.csv", "text/csv", &csv(session).into())).err());
     };
     view! {
         <Show when=move || has_begun.get()>

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use shared::Finding;
-use wasm_bindgen::{Clamped, JsCast, JsValue};
-use web_sys::{
-    CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement, HtmlElement, ImageData, KeyboardEvent, Url,
-};
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
 
-use crate::browser::{blob_url, describe};
+use crate::browser::save;
+use crate::component::draw;
 use crate::language::t;
 use crate::render::Grey;
 use crate::xray::answer::{Row, label, percent_words, score_words};
@@ -232,21 +231,12 @@ fn Thumbnail(
     let canvas = NodeRef::<Canvas>::new();
     Effect::new(move |_| {
         if let Some(canvas) = canvas.get()
-            && let Err(error) = draw(&canvas, &grey)
+            && let Err(error) = draw(&canvas, grey.width, &grey.to_rgba())
         {
             leptos::logging::error!("a thumbnail could not be drawn: {error:?}");
         }
     });
     view! { <canvas node_ref=canvas aria-hidden="true"></canvas> }
-}
-
-fn draw(canvas: &HtmlCanvasElement, grey: &Grey) -> Result<(), JsValue> {
-    canvas.set_width(grey.width as u32);
-    canvas.set_height(grey.height as u32);
-    let context = canvas.get_context("2d")?.ok_or("no 2d context")?.dyn_into::<CanvasRenderingContext2d>()?;
-    let rgba = grey.to_rgba();
-    let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&rgba), grey.width as u32, grey.height as u32)?;
-    context.put_image_data(&data, 0.0, 0.0)
 }
 
 /// A form to take the table away in.
@@ -266,16 +256,7 @@ fn export(desk: Desk, form: Form) {
         })
     });
     let Some((text, mime, name)) = written else { return };
-    if let Err(error) = save(&text, mime, name) {
-        leptos::logging::error!("the table could not be saved: {}", describe(&error));
+    if let Err(words) = save(name, mime, &text.into()) {
+        leptos::logging::error!("{words}");
     }
-}
-
-fn save(text: &str, mime: &str, name: &str) -> Result<(), JsValue> {
-    let url = blob_url(&text.into(), mime)?;
-    let link: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
-    link.set_href(&url);
-    link.set_download(name);
-    link.click();
-    Url::revoke_object_url(&url)
 }
