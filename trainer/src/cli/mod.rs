@@ -10,6 +10,7 @@ mod glove;
 mod gpu;
 mod outlines;
 mod predict;
+mod progress;
 mod segment;
 mod table1;
 mod table2;
