@@ -60,7 +60,7 @@ fn killed(config: &Path, dir: &Path, kills: usize, seed: u64) -> Vec<PathBuf> {
     let begin = Instant::now();
     let first = dir.join("unbroken");
     assert!(start(config, &first).wait().unwrap().success());
-    let duration = begin.elapsed();
+    let mut duration = begin.elapsed();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut ended = vec![first];
     let out = |ended: &Vec<PathBuf>| dir.join(format!("killed-{}", ended.len()));
@@ -71,6 +71,8 @@ fn killed(config: &Path, dir: &Path, kills: usize, seed: u64) -> Vec<PathBuf> {
         if let Some(status) = training.try_wait().unwrap() {
             assert!(status.success());
             ended.push(out(&ended));
+            // The machine has less to do now than when this was measured.
+            duration = duration.mul_f64(0.7);
             continue;
         }
         training.kill().unwrap();
@@ -100,7 +102,9 @@ fn a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes() {
 fn a_killed_segmentation_ends_with_the_same_bytes_and_so_does_its_teacher() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("tiny.toml");
-    std::fs::write(&config, mri::TINY.replace("method = \"unet\"", "method = \"cmim\"")).unwrap();
+    let tie = "[tie]\nlocations = 3\nterm = { critic = { hidden = 8 } }\n\n[training]";
+    let tiny = mri::TINY.replace("method = \"unet\"", "method = \"cmim\"").replace("[training]", tie);
+    std::fs::write(&config, tiny).unwrap();
     let ended = killed(&config, dir.path(), 5, 2);
     for run in &ended[1..] {
         assert_alike::<SegmentationConfig>(&ended[0], run);
@@ -288,5 +292,5 @@ fn weights_from_elsewhere_are_where_the_image_path_starts() {
     // Another network's weights are refused with the tensor.
     std::fs::write(&config, TINY.replace("\"cmim\"", "\"resnet\"").replace("width = 4", "width = 8")).unwrap();
     let said = refused(&["train", text(&config), "--out", text(&dir.path().join("third")), "--init", text(&file)]);
-    assert!(said.contains("imagenet.safetensors") && said.contains("expected [8, "), "{said}");
+    assert!(said.contains("imagenet.safetensors") && said.contains("expected [8"), "{said}");
 }
