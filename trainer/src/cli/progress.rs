@@ -45,6 +45,11 @@ impl Terminal {
         self.validation.extend(record.validation);
     }
 
+    /// Makes room for what is printed after the run.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// The validation results of all epochs as a small figure; `None` without two of them.
     pub(super) fn curve(&self) -> Option<String> {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -122,12 +127,6 @@ impl Observer for Terminal {
         }
         let text = parts.join("  ");
         self.line(&text);
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }
 

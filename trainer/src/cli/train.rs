@@ -15,6 +15,9 @@ use super::device::DeviceArgs;
 use super::print;
 use super::progress::Terminal;
 
+/// Test images with a finding that make its area worth printing where there are no more.
+const FEW_POSITIVES: usize = 5;
+
 const EXAMPLES: &str = "\
 Examples:
   cmim train                                   generated x-rays, under two minutes
@@ -32,7 +35,7 @@ the split, the configuration and the checkpoints. `cmim report runs/xray` makes 
 pub(super) struct TrainArgs {
     /// Experiment, a TOML file; without one, a small run on generated images.
     config: Option<PathBuf>,
-    /// Folder for the results; without one, a new folder under runs, named after the experiment.
+    /// Folder for the results; without one, a new folder under runs, named after the experiment's file.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Continue the run in the folder, from its last checkpoint; where there is none yet, begin.
@@ -85,18 +88,19 @@ fn minutes(text: &str) -> Result<f64, String> {
     minutes.ok_or_else(|| format!("`{text}` is no number of minutes"))
 }
 
-/// The folder that was given, or a new one named after the experiment.
-fn folder(args: &TrainArgs, name: &str) -> PathBuf {
+/// The folder that was given, or a new one named after the experiment's file.
+fn folder(args: &TrainArgs) -> PathBuf {
+    let name = args.config.as_deref().and_then(Path::file_stem).map_or("smoke".into(), |stem| stem.to_string_lossy());
     let free = |number: usize| {
-        let folder = Path::new("runs").join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+        let folder = Path::new("runs").join(if number == 1 { name.to_string() } else { format!("{name}-{number}") });
         (!folder.exists()).then_some(folder)
     };
     args.out.clone().or_else(|| (1..).find_map(free)).unwrap_or_else(|| "runs".into())
 }
 
-fn options(args: &TrainArgs, name: &str) -> anyhow::Result<Options> {
+fn options(args: &TrainArgs) -> anyhow::Result<Options> {
     Ok(Options {
-        out: folder(args, name),
+        out: folder(args),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         twin: args.twin.clone(),
         command: command_line(),
@@ -129,8 +133,10 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
     if config.data.volumes.is_empty() {
         bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
     }
-    let (options, mut terminal) = (options(args, &config.name)?, Terminal::of("slices"));
-    let outcome = segment::train(&config, &options, &mut terminal)?;
+    let (options, mut terminal) = (options(args)?, Terminal::of("slices"));
+    let outcome = segment::train(&config, &options, &mut terminal);
+    terminal.clear();
+    let outcome = outcome?;
     let out = options.out.display();
     for subset in &outcome.card.subsets {
         if let (Some(dice), Some(half)) = (subset.dice, subset.dice_at_half) {
@@ -168,19 +174,26 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     if config.data.images.is_empty() {
         bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
     }
-    let (options, mut terminal) = (options(args, &config.name)?, Terminal::of("images"));
-    let outcome = train(&config, &options, &mut terminal)?;
+    let (options, mut terminal) = (options(args)?, Terminal::of("images"));
+    let outcome = train(&config, &options, &mut terminal);
+    terminal.clear();
+    let outcome = outcome?;
     let out = options.out.display();
-    let measured = EvaluationReport::new(&outcome.test, CARD_MIN_POSITIVES);
+    // A small test part has few images of each finding: then those with some are averaged, and it is said.
+    let min_positives = [CARD_MIN_POSITIVES, FEW_POSITIVES, 1];
+    let measurable = |n: &usize| !outcome.test.measurable(*n).is_empty();
+    let min_positives = min_positives.into_iter().find(measurable).unwrap_or(CARD_MIN_POSITIVES);
+    let measured = EvaluationReport::new(&outcome.test, min_positives);
     match (measured.macro_auroc, measured.lo, measured.hi) {
         (Some(value), Some(lo), Some(hi)) => print(&format!(
-            "{out}: test macro AUC {value:.3} ({lo:.3} to {hi:.3}) over {} findings, {} images",
+            "{out}: test macro AUC {value:.3} ({lo:.3} to {hi:.3}) over the {} findings with at least {min_positives} of {} \
+             images",
             measured.macro_findings.len(),
             measured.n
         ))?,
-        _ => print(&format!("{out}: done; no finding has the {CARD_MIN_POSITIVES} test images a macro AUC needs"))?,
+        _ => print(&format!("{out}: done; no finding has a test image with it and one without"))?,
     }
-    if let Some(with) = outcome.test_with_reports.and_then(|scored| scored.macro_auroc(CARD_MIN_POSITIVES)) {
+    if let Some(with) = outcome.test_with_reports.and_then(|scored| scored.macro_auroc(min_positives)) {
         print(&format!("{out}: with the reports at hand too {with:.3}"))?;
     }
     end(&options.out, &terminal)
