@@ -62,7 +62,7 @@ fn parse<T: DeserializeOwned>(
 }
 
 /// What is wrong in a TOML text, with line and column, and with the nearest valid name for one that does not exist.
-fn mistake(file: &str, text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn mistake(file: &str, text: &str, error: &toml::de::Error) -> Error {
     let place = error.span().map_or_else(String::new, |span| {
         let before = text.get(..span.start).unwrap_or(text);
         let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));

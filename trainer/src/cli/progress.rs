@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use trainer::allocator::peak_bytes;
 use trainer::train::{EpochRecord, Observer, StepRecord};
 
@@ -92,7 +92,7 @@ impl Observer for Terminal {
             return;
         }
         let parts = [
-            Some(format!("{:.0} {}/s", self.n as f64 / passed.as_secs_f64(), self.items)),
+            Some(rate(self.n as f64 / passed.as_secs_f64(), self.items)),
             record.loss.map(|loss| format!("loss {loss:.4}")),
             record.information.map(|nats| format!("MI {nats:.4}")),
             Some(format!("memory {}", HumanBytes(peak_bytes() as u64))),
@@ -100,7 +100,7 @@ impl Observer for Terminal {
         let text = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
         if is_hidden {
             let (position, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            self.line(&format!("step {position}/{steps}  {text}  at most {:.0?} left", self.bar.eta()));
+            self.line(&format!("step {position}/{steps}  {text}  at most {} left", HumanDuration(self.bar.eta())));
         } else {
             self.bar.set_message(text);
         }
@@ -130,9 +130,23 @@ impl Observer for Terminal {
     }
 }
 
+/// Items in a second, or where they are few in a minute.
+fn rate(per_second: f64, items: &str) -> String {
+    if per_second >= 1.0 {
+        format!("{per_second:.0} {items}/s")
+    } else {
+        format!("{:.0} {items}/min", 60.0 * per_second)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_rate_is_told_by_the_minute() {
+        assert_eq!([rate(402.3, "images"), rate(0.26, "slices")], ["402 images/s", "16 slices/min"]);
+    }
 
     #[test]
     fn the_validation_results_become_a_small_figure() {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::Modality;
 use toml::{Table, Value};
 
+use crate::config::mistake;
 use crate::error::{Error, Result};
 
 pub use run::{Experiment, Progress, RunResult, Score, run};
@@ -140,7 +141,7 @@ impl Suite {
     /// is not valid.
     pub fn parse<E: Experiment>(file: &str, text: &str) -> Result<Self> {
         let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let suite: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let suite: Self = toml::from_str(text).map_err(|error| mistake(file, text, &error))?;
         suite.check().map_err(invalid)?;
         for (i, row) in suite.rows.iter().enumerate().filter(|(_, row)| row.with_reports_of.is_none()) {
             suite
