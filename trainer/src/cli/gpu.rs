@@ -38,7 +38,7 @@ enum Command {
 
 /// Checks or measures a GPU.
 pub(super) fn run(args: &GpuArgs) -> anyhow::Result<()> {
-    let device = args.device.open(args.precision)?;
+    let device = args.device.open(args.precision, |_| ())?;
     if !device.is_cuda() {
         bail!("`gpu` is for a GPU; give --device cuda:N");
     }
