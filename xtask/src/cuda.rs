@@ -1,6 +1,6 @@
 //! `cargo xtask cuda` and `bundle gpu`: the program for NVIDIA GPUs, built on machines without one.
 //!
-//! Where the system has no CUDA compiler, NVIDIA's packages for Python are one. Three crates are changed for this build
+//! Where the system has no compiler of CUDA 13.0, NVIDIA's packages for Python are one. Three crates are changed for this build
 //! alone, in copies: candle's kernels are compiled but for the quantized ones, which no network here has and which take
 //! most of an hour; candle takes a gradient as it is where it would add it to zeros, which costs a fourth of a step, and
 //! is not linked with CUDA's libraries; and those are looked for when the program starts, by the names of the versions that
@@ -24,6 +24,8 @@ const WHEELS: [&str; 5] = [
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cccl==13.0.85",
 ];
+/// What a compiler of that version says of itself.
+const RELEASE: &str = "release 13.0";
 /// The oldest devices with TF32 and bf16; newer ones compile the same code for themselves.
 const COMPUTE_CAPABILITY: &str = "80";
 /// What is left out of candle's kernels: sources, and the modules made of them.
@@ -57,7 +59,7 @@ pub fn build() -> Result<PathBuf> {
     if env::var_os("CUDA_COMPUTE_CAP").is_none() {
         build.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
     }
-    if version("nvcc").is_some() {
+    if version("nvcc").is_some_and(|text| text.contains(RELEASE)) {
         println!("Building with this system's CUDA compiler.");
     } else {
         let home = toolkit(&folder)?;
