@@ -80,13 +80,21 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device; the precision is that of all its computation from now on. Where `auto` takes the CPU in a program
-    /// for GPUs, `tell` hears why.
+    /// Opens the device; the precision is that of all its computation from now on.
     ///
     /// # Errors
     ///
     /// [`Error::NoDevice`] for a GPU that is not there or cannot be used, and for a precision that the CPU has not.
-    pub fn open(self, precision: Precision, tell: impl FnOnce(&str)) -> Result<Device> {
+    pub fn open(self, precision: Precision) -> Result<Device> {
+        self.open_or_tell(precision, |_| ())
+    }
+
+    /// The same; where `auto` takes the CPU in a program for GPUs, `tell` hears why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] for a GPU that is not there or cannot be used, and for a precision that the CPU has not.
+    pub fn open_or_tell(self, precision: Precision, tell: impl FnOnce(&str)) -> Result<Device> {
         let opened = match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(number) => open_gpu(number),
@@ -293,8 +301,8 @@ mod tests {
 
     #[test]
     fn the_cpu_is_always_there() -> Result<()> {
-        assert!(DeviceChoice::Cpu.open(Precision::F32, |_| ())?.is_cpu());
-        let message = DeviceChoice::Cpu.open(Precision::Tf32, |_| ()).map_err(|error| error.to_string());
+        assert!(DeviceChoice::Cpu.open(Precision::F32)?.is_cpu());
+        let message = DeviceChoice::Cpu.open(Precision::Tf32).map_err(|error| error.to_string());
         assert!(message.is_err_and(|message| message.contains("TF32")));
         Ok(())
     }
@@ -302,8 +310,8 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_build_without_cuda_says_so() -> Result<()> {
-        assert!(DeviceChoice::Auto.open(Precision::F32, |reason| panic!("{reason}"))?.is_cpu());
-        let message = DeviceChoice::Cuda(0).open(Precision::F32, |_| ()).map_err(|error| error.to_string());
+        assert!(DeviceChoice::Auto.open_or_tell(Precision::F32, |reason| panic!("{reason}"))?.is_cpu());
+        let message = DeviceChoice::Cuda(0).open(Precision::F32).map_err(|error| error.to_string());
         assert!(message.is_err_and(|message| message.contains("cargo xtask cuda")));
         Ok(())
     }

@@ -9,6 +9,7 @@ use candle_nn::{Module as _, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::finding::Finding;
+use shared::kernel::algorithms::Machine;
 use shared::mi::{CriticConfig, CriticKind, Estimator, RunningMean, Term, TermConfig};
 use shared::model::bilinear::BilinearConfig;
 use shared::model::classifier::{
@@ -501,18 +502,17 @@ pub fn peak_memory(device: &Device) -> Result<u64> {
     Ok(shared::kernel::cuda::peak_memory(device)?)
 }
 
-/// The device in words, for the head of a report.
+/// The device in words: runs on what has the same name are the same, bit by bit.
 ///
 /// # Errors
 ///
 /// If the device does not say.
 pub fn describe(device: &Device) -> Result<String> {
-    let stream = device.as_cuda_device()?.cuda_stream();
-    let context = stream.context();
-    let mut text = context.name().map_err(candle_core::Error::wrap)?;
-    let memory = context.total_mem().map_err(candle_core::Error::wrap)?;
-    let _ = write!(text, ", {:.1} GiB", memory as f64 / f64::from(1 << 30));
-    Ok(text)
+    let memory = device.as_cuda_device()?.cuda_stream().context().total_mem().map_err(candle_core::Error::wrap)?;
+    let gib = memory as f64 / f64::from(1 << 30);
+    let algorithms = shared::kernel::cuda::algorithms(device)?;
+    let Machine { gpu, driver, cudnn } = algorithms.machine();
+    Ok(format!("{gpu}, {gib:.1} GiB, a driver for CUDA {}.{}, cuDNN {cudnn}", driver / 1000, driver % 1000 / 10))
 }
 
 #[cfg(test)]
@@ -523,7 +523,7 @@ mod tests {
     #[test]
     #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn a_gpu_gives_the_numbers_of_the_cpu() {
-        match DeviceChoice::Cuda(0).open(Precision::F32, |_| ()) {
+        match DeviceChoice::Cuda(0).open(Precision::F32) {
             Ok(device) => assert!(all(&device, Precision::F32, |line| println!("{line}"))),
             Err(error) => println!("skipped: {error}"),
         }

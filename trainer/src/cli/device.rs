@@ -20,7 +20,7 @@ impl DeviceArgs {
     /// Opens the device. Where `auto` passes by a GPU, a remark says why.
     pub(super) fn open(&self) -> anyhow::Result<Device> {
         let mut passed = None;
-        let device = self.device.open(self.precision, |reason| passed = Some(reason.to_owned()))?;
+        let device = self.device.open_or_tell(self.precision, |reason| passed = Some(reason.to_owned()))?;
         if let Some(reason) = passed {
             note(&format!("the CPU computes: {reason}"))?;
         }

@@ -38,7 +38,7 @@ enum Command {
 
 /// Checks or measures a GPU.
 pub(super) fn run(args: &GpuArgs) -> anyhow::Result<()> {
-    let device = args.device.open(args.precision, |_| ())?;
+    let device = args.device.open(args.precision)?;
     if !device.is_cuda() {
         bail!("`gpu` is for a GPU; give --device cuda:N");
     }
