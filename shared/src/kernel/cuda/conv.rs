@@ -161,19 +161,18 @@ impl Convolutions {
         let task = Task::new(&conv, direction, real, math as u32);
         let recorded =
             self.algorithms.of(&task).iter().find_map(|choice| self.plan_of(&conv, direction, real, *choice));
-        let plan = match recorded {
-            Some(plan) => plan,
-            None => {
-                let choice = self.choose(gpu, key, given)?;
-                let Some(plan) = self.plan_of(&conv, direction, real, choice) else {
-                    bail!("cuDNN does not take its own choice {choice:?} for the {direction:?} pass of {conv:?}");
-                };
-                self.algorithms.add(task, choice);
-                if let Some(listener) = &self.listener {
-                    listener(&self.algorithms);
-                }
-                plan
+        let plan = if let Some(plan) = recorded {
+            plan
+        } else {
+            let choice = self.choose(gpu, key, given)?;
+            let Some(plan) = self.plan_of(&conv, direction, real, choice) else {
+                bail!("cuDNN does not take its own choice {choice:?} for the {direction:?} pass of {conv:?}");
+            };
+            self.algorithms.add(task, choice);
+            if let Some(listener) = &self.listener {
+                listener(&self.algorithms);
             }
+            plan
         };
         self.plans.insert(key, plan);
         Ok(plan)

@@ -197,7 +197,7 @@ pub fn available_memory(device: &Device) -> Result<u64> {
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
     // SAFETY: the pool is the device's, and the attribute is 64 bits wide.
     unsafe {
-        sys::cuMemPoolGetAttribute(pool(device)?, attribute, (&raw mut kept).cast()).result().map_err(Error::wrap)?
+        sys::cuMemPoolGetAttribute(pool(device)?, attribute, (&raw mut kept).cast()).result().map_err(Error::wrap)?;
     };
     Ok(free as u64 + kept)
 }
