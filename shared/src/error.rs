@@ -294,6 +294,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A record of a GPU's algorithms that says nothing to this program.
+    #[error("the record of a GPU's algorithms cannot be read: {reason}")]
+    Algorithms {
+        /// What is wrong.
+        reason: String,
+    },
     /// An error of the tensor library.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

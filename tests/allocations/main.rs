@@ -1,11 +1,12 @@
-//! Compiled networks allocate nothing once they are made.
+//! Compiled networks allocate nothing once they are made; a step of training gives back early what it can.
 
 #![allow(unsafe_code, reason = "an allocator that counts must be one")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use candle_core::{DType, Device};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor};
 use shared::ModalitySet;
 use shared::infer::SegmenterPlan;
 use shared::infer::hemis::HemisPlan;
@@ -16,15 +17,17 @@ use shared::model::hemis::{Hemis, HemisConfig};
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::segmenter::{Segmenter, SegmenterConfig};
 use shared::model::unet::{UNet, UNetConfig};
-use shared::nn::Parameters;
+use shared::nn::{Parameters, last_backward};
 use shared::prep::volume::Grid;
 use tests::golden::uniform;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated and not freed, and the most of them.
+    static LIVE: Cell<[isize; 2]> = const { Cell::new([0; 2]) };
 }
 
-/// The system's allocator, counting the calls of each thread.
+/// The system's allocator, counting the calls and bytes of each thread.
 struct Counting;
 
 fn count() {
@@ -32,27 +35,38 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
+fn add_bytes(bytes: isize) {
+    let _ = LIVE.try_with(|live| {
+        let [now, most] = live.get();
+        live.set([now + bytes, most.max(now + bytes)]);
+    });
+}
+
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        add_bytes(layout.size() as isize);
         // SAFETY: the caller's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
+        add_bytes(layout.size() as isize);
         // SAFETY: the caller's.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        add_bytes(size as isize - layout.size() as isize);
         // SAFETY: the caller's.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        add_bytes(-(layout.size() as isize));
         // SAFETY: the caller's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -66,6 +80,14 @@ fn allocations_of(run: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     run();
     ALLOCATIONS.get() - before
+}
+
+/// The most bytes that were allocated at a time while a function ran, beyond those that were before.
+fn peak_of(run: impl FnOnce()) -> isize {
+    let [before, _] = LIVE.get();
+    LIVE.set([before; 2]);
+    run();
+    LIVE.get()[1] - before
 }
 
 fn weights(parameters: &Parameters) -> Weights {
@@ -129,5 +151,37 @@ fn segmenters_allocate_nothing() {
         for slices in [[Some(&*slice); 4], [None, Some(&*slice), None, Some(&*slice)]] {
             assert_eq!(allocations_of(|| drop(plan.run(&slices).map(<[f32]>::len))), 0, "{config:?}");
         }
+    }
+}
+
+#[test]
+fn bytes_are_counted() {
+    let peak = peak_of(|| {
+        drop(std::hint::black_box(vec![1_u8; 1000]));
+        drop(std::hint::black_box(vec![1_u8; 3000]));
+    });
+    assert_eq!(peak, 3000);
+}
+
+#[test]
+fn the_last_backward_pass_takes_less_memory() {
+    let parameters = Parameters::new(0);
+    let vb = parameters.builder(DType::F32, &Device::Cpu);
+    let config = ResNetConfig { depth: Depth::D50, width: 8, in_channels: 1, stem_pool: true };
+    let resnet = ImageClassifier::new(&config, 14, &vb.pp("resnet")).expect("network");
+    let config = UNetConfig { in_channels: 4, n_classes: 2, widths: vec![8, 16, 32] };
+    let unet = UNet::new(&config, &vb.pp("unet")).expect("network");
+    let image = |c: usize| Tensor::from_vec(uniform("image", 4 * c * 64 * 64), (4, c, 64, 64), &Device::Cpu);
+    let (grey, four) = (image(1).expect("image"), image(4).expect("image"));
+    let resnet = || Ok(resnet.forward_t(&grey, true)?.logits.sqr()?.mean_all()?);
+    let unet = || Ok(unet.forward_t(&four, true)?.logits.sqr()?.mean_all()?);
+    let steps: [&dyn Fn() -> shared::Result<Tensor>; 2] = [&resnet, &unet];
+    for step in steps {
+        let peak = |backward: &dyn Fn(&Tensor) -> candle_core::Result<GradStore>| {
+            peak_of(|| drop(backward(&step().expect("loss")).expect("gradients")))
+        };
+        peak(&Tensor::backward); // What is allocated once.
+        let (kept, released) = (peak(&Tensor::backward), peak(&last_backward));
+        assert!(released * 10 < kept * 9, "{released} of {kept}");
     }
 }

@@ -1,7 +1,8 @@
 """Everything that wants an NVIDIA GPU, from one program: `cmim`, as `cargo xtask cuda` builds it.
 
-    gpu.py PROGRAM check     every layer, loss and network beside the CPU
+    gpu.py PROGRAM check     every layer, loss and network beside the CPU, and twice
     gpu.py PROGRAM train     short trainings on generated data
+    gpu.py PROGRAM exact     the same trainings killed and resumed: the weights are the same bytes
     gpu.py PROGRAM bench     the training step beside PyTorch's, in turn, in time and in memory
 
 CUDA's libraries are those of the Python that runs this, where it has them (PyTorch brings them), else the system's.
@@ -11,6 +12,7 @@ CUDA's libraries are those of the Python that runs this, where it has them (PyTo
 import glob
 import json
 import os
+import signal
 import site
 import statistics
 import subprocess
@@ -21,14 +23,18 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = [("unet-240", 16), ("resnet50-224", 64)]
 PRECISIONS = ["tf32", "bf16"]
+# Generated heads for short trainings.
+BRAINS = ["--data", "phantom:brain?n=24&seed=1&size=64&slices=8&difficulty=30"]
 # Steps before those that count, and those.
 WARM_UP, ROUNDS = 4, 15
 
 
-def environment():
+def environment(caches=None):
+    """CUDA's libraries, and the folder that the record of algorithms is kept in, unless it is the user's."""
     folders = [folder for s in site.getsitepackages() for folder in sorted(glob.glob(f"{s}/nvidia/*/lib"))]
     path = os.environ.get("LD_LIBRARY_PATH", "")
-    return {**os.environ, "LD_LIBRARY_PATH": ":".join([*folders, *filter(None, [path])])}
+    own = {"XDG_CACHE_HOME": caches} if caches else {}
+    return {**os.environ, **own, "LD_LIBRARY_PATH": ":".join([*folders, *filter(None, [path])])}
 
 
 def configs():
@@ -46,11 +52,58 @@ def run(program, *words):
 
 def train(program):
     with tempfile.TemporaryDirectory() as folder:
-        brains = "phantom:brain?n=24&seed=1&size=64&slices=8&difficulty=30"
         return all(
             run(program, "train", f"{configs()}/{name}.toml", *words, "--device", "cuda:0", "--out", f"{folder}/{name}")
-            for name, words in [("smoke", []), ("mri-cmim", ["--data", brains]), ("mri-hemis", ["--data", brains])]
+            for name, words in [("smoke", []), ("mri-cmim", BRAINS), ("mri-hemis", BRAINS)]
         )
+
+
+def exact(program):
+    return all(
+        [
+            killed_and_resumed(program, name, precision, words)
+            for name, precision, words in [
+                ("smoke", "bf16", []),
+                ("mri-cmim", "tf32", BRAINS),
+                ("mri-hemis", "f32", BRAINS),
+            ]
+        ]
+    )
+
+
+def killed_and_resumed(program, name, precision, words):
+    """Two runs from an empty cache, then one that is killed and goes on without any: its checkpoint must be enough."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = {run: os.path.join(folder, run) for run in ("whole", "again", "killed")}
+
+        def start(run, caches, *more):
+            how = ["--device", "cuda:0", "--precision", precision, "--out", out[run]]
+            command = [program, "train", f"{configs()}/{name}.toml", *words, *how, *more]
+            return subprocess.Popen(command, env=environment(os.path.join(folder, caches)))
+
+        def weights(run):
+            with open(os.path.join(out[run], "model.safetensors"), "rb") as file:
+                return file.read()
+
+        for run in ("whole", "again"):
+            if start(run, "caches").wait() != 0:
+                return False
+        process = start("killed", "caches")
+        while process.poll() is None and not os.path.exists(os.path.join(out["killed"], "checkpoint.safetensors")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            print(f"exact: {name} was not interrupted: it ended first")
+            return False
+        if start("killed", "no caches", "--resume").wait() != 0:
+            return False
+        same = {run: weights(run) == weights("whole") for run in ("again", "killed")}
+        words = {True: "the same bytes", False: "WRONG: other bytes"}
+        print(
+            f"exact: {name} in {precision}: run again {words[same['again']]}, killed and resumed {words[same['killed']]}",
+            flush=True,
+        )
+        return all(same.values())
 
 
 class Contestant:
@@ -103,7 +156,12 @@ def main():
     if len(sys.argv) < 3:
         raise SystemExit(__doc__)
     program = os.path.abspath(sys.argv[1])
-    actions = {"check": lambda: run(program, "gpu", "check"), "train": lambda: train(program), "bench": lambda: bench(program)}
+    actions = {
+        "check": lambda: run(program, "gpu", "check"),
+        "train": lambda: train(program),
+        "exact": lambda: exact(program),
+        "bench": lambda: bench(program),
+    }
     unknown = [word for word in sys.argv[2:] if word not in actions]
     if unknown:
         raise SystemExit(f"`{unknown[0]}` is none of {', '.join(actions)}\n\n{__doc__}")

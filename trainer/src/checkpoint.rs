@@ -70,8 +70,10 @@ pub struct Progress<C> {
     pub best: Option<f64>,
     /// What the mutual-information estimators remember.
     pub means: RunningMeans,
-    /// What computes, such as `CPU`.
+    /// What computes, in words.
     pub processor: String,
+    /// The algorithms that a GPU computes with.
+    pub algorithms: Option<String>,
     /// What is trained on.
     pub data: Fingerprint,
     /// The resolved configuration.
@@ -89,6 +91,7 @@ impl<C> Progress<C> {
             best: None,
             means: RunningMeans::default(),
             processor,
+            algorithms: None,
             data,
             config,
         }

@@ -1,10 +1,20 @@
 //! What computes: the CPU, or an NVIDIA GPU in programs that `cargo xtask cuda` built.
 
 use std::fmt;
+#[cfg(feature = "cuda")]
+use std::io::{Write as _, stderr};
 use std::str::FromStr;
+#[cfg(feature = "cuda")]
+use std::sync::Once;
 
 use candle_core::Device;
+use shared::kernel::algorithms::Algorithms;
+#[cfg(feature = "cuda")]
+use shared::kernel::cuda;
 
+#[cfg(feature = "cuda")]
+use crate::algorithm_cache::AlgorithmCache;
+use crate::allocator::peak_bytes;
 use crate::error::{Error, Result};
 
 /// A device as it is asked for: `auto`, `cpu` or `cuda:N`.
@@ -77,10 +87,24 @@ impl DeviceChoice {
     ///
     /// [`Error::NoDevice`] for a GPU that is not there or cannot be used, and for a precision that the CPU has not.
     pub fn open(self, precision: Precision) -> Result<Device> {
+        self.open_or_tell(precision, |_| ())
+    }
+
+    /// The same; where `auto` takes the CPU in a program for GPUs, `tell` hears why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] for a GPU that is not there or cannot be used, and for a precision that the CPU has not.
+    pub fn open_or_tell(self, precision: Precision, tell: impl FnOnce(&str)) -> Result<Device> {
         let opened = match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(number) => open_gpu(number),
-            Self::Auto => Ok(open_gpu(0).unwrap_or(Device::Cpu)),
+            Self::Auto => Ok(open_gpu(0).unwrap_or_else(|reason| {
+                if cfg!(feature = "cuda") {
+                    tell(&reason);
+                }
+                Device::Cpu
+            })),
         };
         let device = opened.map_err(|reason| Error::NoDevice { device: self.to_string(), reason })?;
         if device.is_cpu() && precision != Precision::F32 {
@@ -107,7 +131,11 @@ fn apply(_: Precision) {}
 
 #[cfg(feature = "cuda")]
 fn open_gpu(number: usize) -> std::result::Result<Device, String> {
-    shared::kernel::cuda::open(number).map_err(|error| {
+    let device = cuda::open(number).and_then(|device| {
+        keep_algorithms(&device)?;
+        Ok(device)
+    });
+    device.map_err(|error| {
         let text = error.to_string();
         let knows = |code: &str| text.contains(code);
         let said = text.lines().next().unwrap_or_default();
@@ -121,6 +149,23 @@ fn open_gpu(number: usize) -> std::result::Result<Device, String> {
             hint.to_owned()
         } else {
             said.to_owned()
+        }
+    })
+}
+
+/// Computes with the algorithms that were chosen on such a GPU before, and keeps those that will be.
+#[cfg(feature = "cuda")]
+fn keep_algorithms(device: &Device) -> candle_core::Result<()> {
+    static WARNED: Once = Once::new();
+    let Some(cache) = AlgorithmCache::of_user(cuda::algorithms(device)?.machine()) else { return Ok(()) };
+    cuda::set_algorithms(device, cache.read())?;
+    cuda::when_chosen(device, move |chosen| {
+        if let Err(error) = cache.add(chosen) {
+            WARNED.call_once(|| {
+                // A warning that cannot be shown must not end the run.
+                let _ =
+                    writeln!(stderr(), "warning: {error}: another run may choose others, and differ in the last bits");
+            });
         }
     })
 }
@@ -145,6 +190,120 @@ pub fn describe(device: &Device) -> String {
 
 fn cpu() -> String {
     format!("a CPU with {}", shared::kernel::Simd::best().name())
+}
+
+/// The most memory that training has had, in bytes: on a GPU since this was asked last, else the whole program so far.
+pub fn peak_memory(device: &Device) -> u64 {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => cuda::peak_memory(device).unwrap_or_default(),
+        _ => peak_bytes() as u64,
+    }
+}
+
+/// The record of the algorithms that a GPU computes with, which [`set_algorithms`] takes; `None` for the CPU, which has no
+/// choice. A run that is resumed with it gives the same bits as one that was never stopped.
+///
+/// # Errors
+///
+/// Those of the tensor library.
+pub fn algorithms(device: &Device) -> Result<Option<String>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => Ok(Some(cuda::algorithms(device)?.to_json())),
+        _ => Ok(None),
+    }
+}
+
+/// Computes with the algorithms of a record from now on. Nothing changes on the CPU, nor where the record is of another GPU,
+/// driver or cuDNN: there, the same bits cannot be had.
+///
+/// # Errors
+///
+/// [`shared::Error::Algorithms`] if the record is damaged.
+pub fn set_algorithms(device: &Device, record: &str) -> Result<()> {
+    let record = Algorithms::of_json(record)?;
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => Ok(cuda::set_algorithms(device, record)?),
+        _ => {
+            drop(record);
+            Ok(())
+        }
+    }
+}
+
+/// What to say when a training step fails because the GPU's memory is full, with the number of items that would fit: from
+/// what smaller batches need, which `attempt` computes the gradients of. `None` if the error is another one.
+///
+/// `error` is what the step said, `items` how many the batch had. All of the failed step's tensors must be dropped.
+pub fn full_memory(
+    error: &str,
+    device: &Device,
+    items: usize,
+    attempt: impl FnMut(usize) -> Result<()>,
+) -> Option<String> {
+    let hint = out_of_memory(error)?;
+    let Some(fit) = measure(device, items, attempt) else {
+        return Some(format!("{hint} (a batch of {items} did not fit)"));
+    };
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    Some(format!(
+        "the GPU's memory is full with a batch of {items}; about {} would fit (a batch of {} takes {:.1} GiB, {:.1} GiB are \
+         there): lower training.batch_size, or end other programs on the GPU (nvidia-smi)",
+        fit.items,
+        fit.measured,
+        gib(fit.bytes),
+        gib(fit.capacity_bytes)
+    ))
+}
+
+/// A batch that should fit, and what that was told from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "the CPU's memory is the system's concern"))]
+struct Fit {
+    items: usize,
+    /// Items of a batch that was tried, and the memory that it took with all that was there already.
+    measured: usize,
+    bytes: u64,
+    capacity_bytes: u64,
+}
+
+#[cfg(feature = "cuda")]
+fn measure(device: &Device, items: usize, mut attempt: impl FnMut(usize) -> Result<()>) -> Option<Fit> {
+    largest_batch(items, cuda::available_memory(device).ok()?, |items| {
+        cuda::peak_memory(device).ok()?; // What was before does not count.
+        attempt(items).ok()?;
+        cuda::peak_memory(device).ok()
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn measure(_: &Device, _: usize, _: impl FnMut(usize) -> Result<()>) -> Option<Fit> {
+    None
+}
+
+/// The fewest items that are tried: batch norm and negative pairs need two.
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "the CPU's memory is the system's concern"))]
+const FEWEST: usize = 2;
+/// Part of the memory that is counted on, in percent: some is lost between tensors.
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "the CPU's memory is the system's concern"))]
+const USABLE: u64 = 95;
+
+/// Halves a batch that did not fit until it does; from what that one and half of it take, about how many would fit. `None`
+/// if none does. `bytes_of` tells what a batch takes, `None` if it does not fit.
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "the CPU's memory is the system's concern"))]
+fn largest_batch(failed: usize, capacity_bytes: u64, mut bytes_of: impl FnMut(usize) -> Option<u64>) -> Option<Fit> {
+    let halves = std::iter::successors(Some(failed / 2), |items| Some(items / 2)).take_while(|items| *items >= FEWEST);
+    let (measured, bytes) = halves.into_iter().find_map(|items| Some((items, bytes_of(items)?)))?;
+    let half = measured / 2;
+    // Without a second measurement everything counts as if it grew with the batch: fewer are promised.
+    let half_bytes = (half >= FEWEST).then(|| bytes_of(half)).flatten().filter(|half| *half < bytes);
+    let (fewer, fewer_bytes) = half_bytes.map_or((0, 0), |bytes| (half, bytes));
+    let more = (capacity_bytes / 100 * USABLE).saturating_sub(bytes) as f64;
+    let item_bytes = (bytes - fewer_bytes) as f64 / (measured - fewer) as f64;
+    let items = (measured + (more / item_bytes) as usize).min(failed - 1);
+    Some(Fit { items, measured, bytes, capacity_bytes })
 }
 
 /// What to do about an error that says that a GPU's memory is full.
@@ -178,9 +337,46 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_build_without_cuda_says_so() -> Result<()> {
-        assert!(DeviceChoice::Auto.open(Precision::F32)?.is_cpu());
+        assert!(DeviceChoice::Auto.open_or_tell(Precision::F32, |reason| panic!("{reason}"))?.is_cpu());
         let message = DeviceChoice::Cuda(0).open(Precision::F32).map_err(|error| error.to_string());
         assert!(message.is_err_and(|message| message.contains("cargo xtask cuda")));
         Ok(())
+    }
+
+    #[test]
+    fn the_cpu_has_no_choice_of_algorithms() {
+        assert_eq!(algorithms(&Device::Cpu).unwrap(), None);
+        let machine = shared::kernel::algorithms::Machine { gpu: "a".to_owned(), driver: 13000, cudnn: 91900 };
+        set_algorithms(&Device::Cpu, &Algorithms::new(machine).to_json()).unwrap();
+        assert!(set_algorithms(&Device::Cpu, "{").unwrap_err().to_string().contains("cannot be read"));
+    }
+
+    /// A network of 10 MB and 2 MB an item, on a GPU of so many.
+    fn fit(failed: usize, capacity_mb: u64) -> Option<(usize, usize)> {
+        let bytes = |items: usize| (10 + 2 * items as u64) << 20;
+        let capacity = capacity_mb << 20;
+        largest_batch(failed, capacity, |items| Some(bytes(items)).filter(|bytes| *bytes <= capacity))
+            .map(|fit| (fit.items, fit.measured))
+    }
+
+    #[test]
+    fn the_batch_that_fits_is_told_from_smaller_ones() {
+        // 95 of 100 MB, 42 items of them; 32 were tried.
+        assert_eq!(fit(64, 100), Some((42, 32)));
+        assert_eq!(fit(1000, 100), Some((42, 31)));
+        // Never as many as have failed.
+        assert_eq!(fit(45, 100), Some((42, 22)));
+        assert_eq!(fit(40, 100), Some((39, 20)));
+        // One measurement alone: 14 MB for two, of 24.
+        assert_eq!(fit(4, 25), Some((3, 2)));
+        assert_eq!((fit(64, 13), fit(3, 100), fit(1, 100)), (None, None, None));
+    }
+
+    #[test]
+    fn other_errors_are_none_of_memory() {
+        let never = |_: usize| -> Result<()> { panic!("tried") };
+        assert_eq!(full_memory("a shape is wrong", &Device::Cpu, 4, never), None);
+        let text = full_memory("DriverError(CUDA_ERROR_OUT_OF_MEMORY)", &Device::Cpu, 4, never).unwrap();
+        assert!(text.contains("a batch of 4") && text.contains("batch_size"), "{text}");
     }
 }

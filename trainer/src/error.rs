@@ -28,6 +28,12 @@ pub enum Error {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// A GPU's memory is full.
+    #[error("{advice}")]
+    FullMemory {
+        /// The batch that was too large, and the one that would fit.
+        advice: String,
+    },
     /// A file that cannot be read or written.
     #[error("{}: {action}: {source}", path.display())]
     File {

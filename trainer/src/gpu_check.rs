@@ -1,4 +1,5 @@
-//! Every layer, loss and network on a GPU in 32 bits beside the CPU in 64: values and gradients.
+//! Every layer, loss and network on a GPU in 32 bits beside the CPU in 64: values and gradients; and beside themselves, bit
+//! by bit.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use candle_nn::{Module as _, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::finding::Finding;
+use shared::kernel::algorithms::Machine;
 use shared::mi::{CriticConfig, CriticKind, Estimator, RunningMean, Term, TermConfig};
 use shared::model::bilinear::BilinearConfig;
 use shared::model::classifier::{
@@ -25,7 +27,7 @@ use shared::nn::batch_norm::Activation;
 use shared::nn::{
     BatchNorm, ConvSpec, Interpolation, Linear, Lstm, LstmState, Parameters, avg_pool2d, concat_channels,
     conv::{conv_transpose2d, conv2d},
-    cross_entropy, global_average_pool, max_pool2d, softplus, upsample2d,
+    cross_entropy, global_average_pool, last_backward, max_pool2d, softplus, upsample2d,
 };
 use shared::prep::report::TokenBatch;
 use shared::train::Adam;
@@ -52,6 +54,9 @@ const SEEDS: [u64; 4] = [1, 100, 200, 300];
 
 /// Fifty layers whose batch norms see 16 values each: less than 32 bits give other gradients altogether, on any machine.
 const EXACT_ALONE: &str = "ResNet-50";
+
+/// Name of the training that is done twice.
+const TWICE: &str = "trained twice, bit by bit";
 
 /// How the names of gradients begin.
 const GRADIENT: &str = "gradient";
@@ -101,13 +106,15 @@ pub fn all(device: &Device, precision: Precision, mut tell: impl FnMut(&str)) ->
         let secs = start.elapsed().as_secs_f64();
         tell(&format!("{word:<6}{:<48}{line}{tolerance:.0e} allowed, {secs:.2} s", case.name));
     }
-    let (line, right) = match optimizer(device) {
-        Ok(worst) => (format!("{worst:.1e}, {LAYER:.1e} allowed"), worst <= LAYER),
-        Err(error) => (error.to_string(), false),
-    };
-    let word = if right { "ok" } else { "WRONG" };
-    tell(&format!("{word:<6}{:<48}{line}", "adam, three steps"));
-    is_right && right
+    let optimized = optimizer(device).map(|worst| (format!("{worst:.1e}, {LAYER:.1e} allowed"), worst <= LAYER));
+    let repeated = trained_twice(device).map(|n| (format!("{n} weights differ"), n == 0));
+    for (name, result) in [("adam, three steps", optimized), (TWICE, repeated)] {
+        let (line, right) = result.unwrap_or_else(|error| (error.to_string(), false));
+        is_right &= right;
+        let word = if right { "ok" } else { "WRONG" };
+        tell(&format!("{word:<6}{name:<48}{line}"));
+    }
+    is_right
 }
 
 fn random(shape: &[usize], scale: f64, seed: u64) -> Result<Tensor> {
@@ -125,6 +132,9 @@ impl Case {
     fn compare(&self, device: &Device, precision: Precision, seed: u64) -> Result<(f64, String)> {
         let expected = self.run(&Device::Cpu, DType::F64, precision, seed)?;
         let found = self.run(device, DType::F32, precision, seed)?;
+        if !are_same_bits(&found, &self.run(device, DType::F32, precision, seed)?) {
+            return Ok((f64::INFINITY, "other bits the second time".to_owned()));
+        }
         if precision != Precision::F32 && self.tolerance != LAYER {
             return Ok((distance(&expected, &found), "all gradients".to_owned()));
         }
@@ -217,6 +227,39 @@ fn optimizer(device: &Device) -> Result<f64> {
     };
     let (expected, found) = (run(&Device::Cpu)?, run(device)?);
     Ok(expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
+}
+
+fn are_same_bits(a: &Found, b: &Found) -> bool {
+    let bits =
+        |found: &Found| -> Vec<u64> { found.iter().flat_map(|(_, values)| values).map(|v| v.to_bits()).collect() };
+    bits(a) == bits(b)
+}
+
+/// A few steps of every network that trains, twice; the number of weights that are not the same bits.
+fn trained_twice(device: &Device) -> Result<usize> {
+    let networks = || mri_networks().into_iter().chain(xray_networks());
+    let run = || -> Result<Vec<u64>> {
+        let mut weights = Vec::new();
+        for case in networks() {
+            let parameters = Parameters::on(device, 7);
+            let vb = parameters.builder(DType::F32, device);
+            let input = |(shape, scale): &(Vec<usize>, f64)| {
+                Ok(random(shape, *scale, 8)?.to_dtype(DType::F32)?.to_device(device)?)
+            };
+            let inputs = case.inputs.iter().map(input).collect::<Result<Vec<_>>>()?;
+            (case.f)(&vb, &inputs)?; // The variables are there now.
+            let mut adam = Adam::at_one_rate(parameters.trainable(), 1e-2, 0.1)?;
+            for _ in 0..4 {
+                adam.step(&last_backward(&(case.f)(&vb, &inputs)?)?, 1.0)?;
+            }
+            for var in parameters.all().values() {
+                weights.extend(values(var)?.into_iter().map(f64::to_bits));
+            }
+        }
+        Ok(weights)
+    };
+    let (once, again) = (run()?, run()?);
+    Ok(once.iter().zip(&again).filter(|(a, b)| a != b).count() + once.len().abs_diff(again.len()))
 }
 
 fn case(
@@ -459,18 +502,17 @@ pub fn peak_memory(device: &Device) -> Result<u64> {
     Ok(shared::kernel::cuda::peak_memory(device)?)
 }
 
-/// The device in words, for the head of a report.
+/// The device in words: runs on what has the same name are the same, bit by bit.
 ///
 /// # Errors
 ///
 /// If the device does not say.
 pub fn describe(device: &Device) -> Result<String> {
-    let stream = device.as_cuda_device()?.cuda_stream();
-    let context = stream.context();
-    let mut text = context.name().map_err(candle_core::Error::wrap)?;
-    let memory = context.total_mem().map_err(candle_core::Error::wrap)?;
-    let _ = write!(text, ", {:.1} GiB", memory as f64 / f64::from(1 << 30));
-    Ok(text)
+    let memory = device.as_cuda_device()?.cuda_stream().context().total_mem().map_err(candle_core::Error::wrap)?;
+    let gib = memory as f64 / f64::from(1 << 30);
+    let algorithms = shared::kernel::cuda::algorithms(device)?;
+    let Machine { gpu, driver, cudnn } = algorithms.machine();
+    Ok(format!("{gpu}, {gib:.1} GiB, a driver for CUDA {}.{}, cuDNN {cudnn}", driver / 1000, driver % 1000 / 10))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [`config`] says what an experiment is; [`data`] reads images and reports; [`train`] fits a model and keeps it with
 //! [`checkpoint`]; [`evaluate`] measures it; [`outliner`] runs a segmenter on all cores; [`export`] packs it for the page.
 
+pub mod algorithm_cache;
 pub mod allocator;
 pub mod checkpoint;
 pub mod compare;

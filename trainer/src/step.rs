@@ -11,7 +11,7 @@ use serde_json::json;
 use shared::model::classifier::finding_loss;
 use shared::model::resnet::{Depth, ImageClassifier, ResNetConfig};
 use shared::model::unet::{UNet, UNetConfig};
-use shared::nn::{Parameters, cross_entropy};
+use shared::nn::{Parameters, cross_entropy, last_backward};
 use shared::train::Adam;
 
 use crate::error::{Error, Result};
@@ -91,7 +91,7 @@ impl Steps {
         let loss = self.case.loss()?;
         let value = loss.to_scalar::<f32>()?;
         let forward_ms = start.elapsed().as_secs_f64() * 1e3;
-        self.adam.step(&loss.backward()?, 1.0)?;
+        self.adam.step(&last_backward(&loss)?, 1.0)?;
         self.device.synchronize()?;
         Ok((value, forward_ms))
     }

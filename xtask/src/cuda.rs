@@ -1,10 +1,11 @@
 //! `cargo xtask cuda` and `bundle gpu`: the program for NVIDIA GPUs, built on machines without one.
 //!
-//! Where the system has no CUDA toolkit, NVIDIA's packages for Python are one. Two of candle's crates are changed for this
-//! build alone, in copies: the kernels are compiled but for the quantized ones, which no network here has and which take
-//! most of an hour; and a gradient is taken as it is where candle would add it to zeros, which costs a fourth of a step.
+//! Where the system has no compiler of CUDA 13.0, NVIDIA's packages for Python are one. Three crates are changed for this build
+//! alone, in copies: candle's kernels are compiled but for the quantized ones, which no network here has and which take
+//! most of an hour; candle takes a gradient as it is where it would add it to zeros, which costs a fourth of a step, and
+//! is not linked with CUDA's libraries; and those are looked for when the program starts, by the names of the versions that
+//! it was built for, so that it starts on machines without them too.
 
-use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,18 +17,15 @@ use serde_json::Value;
 use crate::process::{cargo, command, output, root, run, target_dir, version};
 
 /// CUDA 13.0, which drivers from 580 on run; newer compilers write code that is too new for them.
-const WHEELS: [&str; 10] = [
+const WHEELS: [&str; 5] = [
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",
     "nvidia-cuda-crt==13.0.88",
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cccl==13.0.85",
-    "nvidia-curand==10.4.0.35",
-    "nvidia-cublas==13.1.0.3",
-    "nvidia-cuda-nvrtc==13.0.88",
-    "nvidia-cudnn-cu13==9.19.0.56",
-    "nvidia-cuda-profiler-api==13.0.85",
 ];
+/// What a compiler of that version says of itself.
+const RELEASE: &str = "release 13.0";
 /// The oldest devices with TF32 and bf16; newer ones compile the same code for themselves.
 const COMPUTE_CAPABILITY: &str = "80";
 /// What is left out of candle's kernels: sources, and the modules made of them.
@@ -46,7 +44,11 @@ pub fn build() -> Result<PathBuf> {
     ensure!(cfg!(target_os = "linux"), "the program for NVIDIA GPUs is built on Linux");
     let folder = target_dir()?.join("cuda");
     fs::create_dir_all(&folder)?;
-    let patched = [("candle-kernels", patched_kernels(&folder)?), ("candle-core", patched_core(&folder)?)];
+    let patched = [
+        ("candle-kernels", patched_kernels(&folder)?),
+        ("candle-core", patched_core(&folder)?),
+        ("cudarc", patched_cudarc(&folder)?),
+    ];
     let mut build = cargo();
     build.args(["build", "--release", "--package", "trainer", "--bin", "cmim", "--features", "cuda"]);
     build.arg("--target-dir").arg(folder.join("build"));
@@ -57,8 +59,8 @@ pub fn build() -> Result<PathBuf> {
     if env::var_os("CUDA_COMPUTE_CAP").is_none() {
         build.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
     }
-    if has_toolkit() {
-        println!("Building with this system's CUDA toolkit.");
+    if version("nvcc").is_some_and(|text| text.contains(RELEASE)) {
+        println!("Building with this system's CUDA compiler.");
     } else {
         let home = toolkit(&folder)?;
         use_toolkit(&mut build, &home)?;
@@ -66,7 +68,7 @@ pub fn build() -> Result<PathBuf> {
     let lock = root().join("Cargo.lock");
     let kept = fs::read(&lock).context("reading Cargo.lock")?;
     let built = run(&mut build);
-    // The patched crate is written into it, with this machine's path.
+    // The changed crates are written into it, with this machine's paths.
     fs::write(&lock, kept).context("restoring Cargo.lock")?;
     built?;
     let program = folder.join("build/release/cmim");
@@ -75,14 +77,6 @@ pub fn build() -> Result<PathBuf> {
         program.display()
     );
     Ok(program)
-}
-
-/// Whether the system has a compiler for CUDA, and cuDNN.
-fn has_toolkit() -> bool {
-    let homes = ["CUDA_HOME", "CUDA_PATH"].iter().filter_map(env::var_os).map(PathBuf::from);
-    let mut folders =
-        homes.map(|home| home.join("include")).chain(["/usr/include".into(), "/usr/local/cuda/include".into()]);
-    version("nvcc").is_some() && folders.any(|folder| folder.join("cudnn.h").is_file())
 }
 
 /// A toolkit made of NVIDIA's packages for Python.
@@ -94,58 +88,12 @@ fn toolkit(folder: &Path) -> Result<PathBuf> {
     if fs::read_to_string(&done).is_ok_and(|text| text == wanted) {
         return Ok(home);
     }
-    println!("Fetching CUDA's compiler and libraries, 1.7 GB, into {}", site.display());
+    println!("Fetching CUDA's compiler, 0.1 GB, into {}", site.display());
     let mut pip = command("python3");
     pip.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--upgrade", "--target"]).arg(&site).args(WHEELS);
     run(&mut pip).context("Python 3 with pip is needed: `sudo apt-get install python3-pip` (Debian, Ubuntu)")?;
-    let lib = home.join("lib");
-    link("lib", &home.join("lib64"))?;
-    for part in ["lib", "include"] {
-        for entry in fs::read_dir(site.join("nvidia/cudnn").join(part))? {
-            let name = entry?.file_name();
-            link(Path::new("../../cudnn").join(part).join(&name), &home.join(part).join(&name))?;
-        }
-    }
-    // Linkers look for names without a version.
-    for entry in fs::read_dir(&lib)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some((stem, _)) = name.split_once(".so.") {
-            link(&name, &lib.join(format!("{stem}.so")))?;
-        }
-    }
-    stub_driver(&lib)?;
     fs::write(&done, wanted)?;
     Ok(home)
-}
-
-#[cfg(unix)]
-fn link(from: impl AsRef<Path>, at: &Path) -> Result<()> {
-    if at.symlink_metadata().is_ok() {
-        return Ok(());
-    }
-    std::os::unix::fs::symlink(from.as_ref(), at).with_context(|| format!("linking {}", at.display()))
-}
-
-#[cfg(not(unix))]
-fn link(_: impl AsRef<Path>, at: &Path) -> Result<()> {
-    bail!("{} cannot be linked on this system", at.display())
-}
-
-/// A driver to link with, which does nothing: the real one comes with the GPU.
-fn stub_driver(lib: &Path) -> Result<()> {
-    let bindings = read(&package("cudarc")?.join("src/driver/sys/mod.rs"))?;
-    let source = lib.join("stub.c");
-    let functions: BTreeSet<&str> = words_after(&bindings, "fn ").filter(|name| is_of_driver(name)).collect();
-    let lines: Vec<String> = functions.iter().map(|name| format!("int {name}(void) {{ return 999; }}\n")).collect();
-    fs::write(&source, lines.concat())?;
-    let mut compiler = command("cc");
-    compiler.args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).arg(lib.join("libcuda.so.1")).arg(&source);
-    run(&mut compiler).context("a C compiler is needed: `sudo apt-get install gcc` (Debian, Ubuntu)")?;
-    link("libcuda.so.1", &lib.join("libcuda.so"))
-}
-
-fn is_of_driver(name: &str) -> bool {
-    name.strip_prefix("cu").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
 }
 
 /// The names that follow a word in a text.
@@ -158,8 +106,6 @@ fn use_toolkit(build: &mut Command, home: &Path) -> Result<()> {
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(std::iter::once(home.join("bin")).chain(env::split_paths(&path)))?;
     build.env("PATH", path).env("CUDA_HOME", home).env("CUDA_PATH", home);
-    // The linker follows the libraries' own needs along this one.
-    build.env("LIBRARY_PATH", home.join("lib")).env("LD_LIBRARY_PATH", home.join("lib"));
     Ok(())
 }
 
@@ -187,11 +133,23 @@ fn patched_kernels(folder: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// candle itself, whose backward pass takes the first gradient of a tensor as it is.
+/// candle itself, whose backward pass takes the first gradient of a tensor as it is, without CUDA's libraries.
 fn patched_core(folder: &Path) -> Result<PathBuf> {
     let (from, to) = (package("candle-core")?, folder.join("candle-core"));
     let change = |file: &Path, text: String| match file.to_str() {
         Some("src/backprop.rs") => take_first_gradients(&text),
+        Some("Cargo.toml") => without_linking(&text),
+        _ => Ok(text),
+    };
+    copy(&from, &to, Path::new(""), &|_| true, &change)?;
+    Ok(to)
+}
+
+/// The bindings to CUDA's libraries, which look for the versions that they are of first.
+fn patched_cudarc(folder: &Path) -> Result<PathBuf> {
+    let (from, to) = (package("cudarc")?, folder.join("cudarc"));
+    let change = |file: &Path, text: String| match file.to_str() {
+        Some("src/lib.rs") => versions_first(&text),
         _ => Ok(text),
     };
     copy(&from, &to, Path::new(""), &|_| true, &change)?;
@@ -233,6 +191,21 @@ fn copy(
         }
     }
     Ok(())
+}
+
+/// The manifest without the wish to be linked with the libraries: the one to look for them is this project's own.
+fn without_linking(text: &str) -> Result<String> {
+    let wish = "    \"dynamic-linking\",\n";
+    ensure!(text.contains(wish), "it links with nothing: another version of candle-core");
+    Ok(text.replace(wish, ""))
+}
+
+/// The name without a version moves to the end of those that are tried: a system's may be of any.
+fn versions_first(text: &str) -> Result<String> {
+    let plain = "        std::format!(\"{DLL_PREFIX}{lib_name}{DLL_SUFFIX}\"),\n";
+    let last = "        std::format!(\"{DLL_PREFIX}{lib_name}{DLL_SUFFIX}.1\"),\n";
+    ensure!(text.contains(plain) && text.contains(last), "it tries other names: another version of cudarc");
+    Ok(text.replacen(plain, "", 1).replacen(last, &format!("{last}{plain}"), 1))
 }
 
 /// Instead of `let sum = grads.or_insert(x)?; *sum = sum.add(&grad)?`, which writes zeros and adds to them, calls a method
@@ -349,7 +322,7 @@ pub fn bundle() -> Result<()> {
     let bytes = fs::metadata(&archive)?.len();
     ensure!(bytes <= BUNDLE_MAX_BYTES, "{} has {bytes} bytes, more than {BUNDLE_MAX_BYTES}", archive.display());
     println!("{}: {:.1} MiB", archive.display(), bytes as f64 / f64::from(1 << 20));
-    println!("There: `tar -xzf gpu.tar.gz && python3 gpu/gpu.py gpu/cmim check train bench`");
+    println!("There: `tar -xzf gpu.tar.gz && python3 gpu/gpu.py gpu/cmim check train exact bench`");
     Ok(())
 }
 
@@ -395,10 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn the_drivers_functions_are_known_by_their_names() {
-        let names: Vec<&str> =
-            words_after("pub unsafe fn cuInit(f: u32) fn cublasCreate() fn cuMemAlloc_v2(", "fn ").collect();
-        assert_eq!(names, ["cuInit", "cublasCreate", "cuMemAlloc_v2"]);
-        assert_eq!(names.into_iter().filter(|name| is_of_driver(name)).count(), 2);
+    fn libraries_are_loaded_by_their_versions() -> Result<()> {
+        let manifest = "features = [\n    \"std\",\n    \"dynamic-linking\",\n]\n";
+        assert_eq!(without_linking(manifest)?, "features = [\n    \"std\",\n]\n");
+        assert!(without_linking("").is_err());
+        let name = |end: &str| format!("        std::format!(\"{{DLL_PREFIX}}{{lib_name}}{{DLL_SUFFIX}}{end}\"),\n");
+        let [plain, major, first] = ["", ".{major}", ".1"].map(name);
+        assert_eq!(versions_first(&format!("{plain}{major}{first}"))?, format!("{major}{first}{plain}"));
+        assert!(versions_first(&major).is_err());
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled with the instructions chosen at run time")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must unroll, and index several of them at once")]
 
+pub mod algorithms;
 mod buffer;
 mod conv;
 mod conv_transpose;

@@ -3,7 +3,15 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Sub, SubAssign};
 
+use candle_core::DType;
+
 use super::lanes::{Kernel, Lanes, Portable, Simd};
+
+/// What the memory of a tensor is of that was given back: a type of candle's that none of its operations takes.
+pub(crate) const RELEASED: DType = DType::F4;
+/// What is said to whoever reads one.
+pub(crate) const WAS_RELEASED: &str =
+    "a tensor is read whose memory was given back in the last backward pass over its graph";
 
 /// A floating-point type of the trainable layers: 32 bits to train, 64 bits for the checks of their gradients.
 pub(crate) trait Real:

@@ -9,11 +9,12 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDTyp
 use crate::kernel::cuda::{self, Input};
 use crate::kernel::real::Real;
 use crate::kernel::train::batch;
+use crate::nn::release::Released;
 use crate::nn::storage::{for_real, slice, with_slice};
 
 /// `a`: `[M_a, C]` and `b`: `[M_b, C]` to `[M_a, M_b, C]`.
 pub(super) fn pairwise_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    a.contiguous()?.apply_op2(&b.contiguous()?, PairwiseRelu)
+    a.contiguous()?.apply_op2(&b.contiguous()?, Released(PairwiseRelu))
 }
 
 struct PairwiseRelu;

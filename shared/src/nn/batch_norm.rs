@@ -7,6 +7,7 @@ use candle_nn::{Init, VarBuilder};
 #[cfg(feature = "cuda")]
 mod device;
 
+use super::release::Released;
 use super::storage::{for_real, slice, with_slice};
 use crate::kernel::real::Real;
 use crate::kernel::train::norm::{self, Affine, After, Backward, Gate};
@@ -64,7 +65,7 @@ impl BatchNorm {
             return self.forward_on_device(&x, None, activation, train);
         }
         let op = Normalize { statistics: self.statistics(&x, train)?, activation };
-        x.apply_op2(&self.weight_and_bias()?, op)
+        x.apply_op2(&self.weight_and_bias()?, Released(op))
     }
 
     /// The end of a residual block: `max(0, y + skip)`, where `y` is what [`Self::forward_t`] gives.
@@ -79,7 +80,7 @@ impl BatchNorm {
             return self.forward_on_device(&x, Some(skip), Activation::Relu, train);
         }
         let op = Normalize { statistics: self.statistics(&x, train)?, activation: Activation::Relu };
-        x.apply_op3(&self.weight_and_bias()?, &skip.contiguous()?, op)
+        x.apply_op3(&self.weight_and_bias()?, &skip.contiguous()?, Released(op))
     }
 
     /// `[2, C]`

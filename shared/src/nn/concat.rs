@@ -5,6 +5,7 @@ use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 
+use super::release::Released;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -20,7 +21,7 @@ const CHUNK: usize = 1 << 12;
 ///
 /// If the shapes differ in more than the last axis.
 pub fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    a.contiguous()?.apply_op2(&b.contiguous()?, Concat)
+    a.contiguous()?.apply_op2(&b.contiguous()?, Released(Concat))
 }
 
 struct Concat;

@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 use candle_nn::init::{FanInOut, Init, NonLinearity, NormalOrUniform};
 
 use super::precision::reduced;
+use super::release::Released;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -147,7 +148,7 @@ pub fn conv2d(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Result<Tensor> {
-    let op = Convolution { stride, padding };
+    let op = Released(Convolution { stride, padding });
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
         None => x.apply_op2(&weight, op),
@@ -168,7 +169,7 @@ pub fn conv_transpose2d(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Result<Tensor> {
-    let op = Transposed(Convolution { stride, padding });
+    let op = Released(Transposed(Convolution { stride, padding }));
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
 }
 

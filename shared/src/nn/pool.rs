@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use super::conv::ConvSpec;
 use super::precision::full;
+use super::release::Released;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -24,12 +25,12 @@ const MAX_SIDE: usize = 15;
 ///
 /// If the window does not fit the padded input, is larger than 15 x 15, or some window would lie in the padding alone.
 pub fn max_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(MaxPool {
+    x.contiguous()?.apply_op1(Released(MaxPool {
         spec,
         winners: Mutex::default(),
         #[cfg(feature = "cuda")]
         winners_on_device: Mutex::default(),
-    })
+    }))
 }
 
 /// Mean of each window of `x`: `[N, H, W, C]`; the padding does not count.
@@ -38,7 +39,7 @@ pub fn max_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
 ///
 /// Those of [`max_pool2d`].
 pub fn avg_pool2d(x: &Tensor, spec: ConvSpec) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(AvgPool { spec })
+    x.contiguous()?.apply_op1(Released(AvgPool { spec }))
 }
 
 /// Mean over height and width: `[N, H, W, C]` to `[N, C]`.

@@ -5,6 +5,7 @@ use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
+use super::release::Released;
 use super::storage::{for_real, slice, with_slice};
 #[cfg(feature = "cuda")]
 use crate::kernel::cuda::{self, Input};
@@ -17,7 +18,7 @@ use crate::kernel::train::resize::{enlarge, enlarge_gradient};
 ///
 /// If the factor is 0, the image has no pixels, or the result has more values than can be addressed.
 pub fn upsample2d(x: &Tensor, factor: usize, interpolation: Interpolation) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Upsample { factor, interpolation })
+    x.contiguous()?.apply_op1(Released(Upsample { factor, interpolation }))
 }
 
 struct Upsample {

@@ -1,12 +1,14 @@
 //! Contiguous slices of candle's CPU tensors.
 
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-use crate::kernel::real::Real;
+use crate::kernel::real::{RELEASED, Real, WAS_RELEASED};
 
 /// The elements of a contiguous operand of a custom operation.
 pub(crate) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
+        Some(_) if storage.dtype() == RELEASED => bail!("{WAS_RELEASED}"),
         Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
         None => bail!("operand with strides {:?} is not contiguous", layout.stride()),
     }

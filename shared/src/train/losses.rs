@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::mi::Estimate;
 use crate::model::classifier::{CrossModalClassifier, RunningMeans};
 use crate::model::resnet::ImageOutput;
+use crate::nn::last_backward;
 
 /// The losses of one step.
 #[derive(Debug, Default)]
@@ -100,7 +101,17 @@ pub enum MiGradient {
     AtMostTask,
 }
 
-/// The gradients of all losses and their sum's value; `None` if the batch has no loss.
+/// The sums of the first and of the second of pairs of numbers, which a GPU is waited for once for.
+fn sums_of_pairs(pairs: &[Tensor]) -> Result<(f32, f32)> {
+    if pairs.is_empty() {
+        return Ok((0.0, 0.0));
+    }
+    let pairs = Tensor::stack(pairs, 0)?.to_vec1::<f32>()?;
+    Ok(pairs.as_chunks::<2>().0.iter().fold((0.0, 0.0), |(a, b), [first, second]| (a + first, b + second)))
+}
+
+/// The gradients of all losses and their sum's value; `None` if the batch has no loss. Of all that was computed for them,
+/// the losses alone can be read afterwards ([`last_backward`]).
 ///
 /// # Errors
 ///
@@ -108,20 +119,20 @@ pub enum MiGradient {
 pub fn gradients(losses: &Losses, mi_gradient: MiGradient, adam: &Adam) -> Result<Option<(GradStore, f32)>> {
     let both = match (&losses.task, &losses.mutual_information) {
         (None, None) => return Ok(None),
-        (Some(loss), None) | (None, Some(loss)) => return Ok(Some((loss.backward()?, loss.to_scalar()?))),
+        (Some(loss), None) | (None, Some(loss)) => return Ok(Some((last_backward(loss)?, loss.to_scalar()?))),
         (Some(task), Some(mi)) if mi_gradient == MiGradient::Whole => (task + mi)?,
         (Some(task), Some(mi)) => {
             let value = task.to_scalar::<f32>()? + mi.to_scalar::<f32>()?;
             let mut grads = task.backward()?;
-            let of_mi = mi.backward()?;
+            let of_mi = last_backward(mi)?;
             // Compared over what both reach: the image path.
-            let (mut task_square, mut mi_square) = (0.0, 0.0);
+            let mut squares = Vec::new();
             for trained in adam.vars() {
                 if let (Some(a), Some(b)) = (grads.get(&trained.var), of_mi.get(&trained.var)) {
-                    task_square += a.sqr()?.sum_all()?.to_scalar::<f32>()?;
-                    mi_square += b.sqr()?.sum_all()?.to_scalar::<f32>()?;
+                    squares.extend([a.sqr()?.sum_all()?, b.sqr()?.sum_all()?]);
                 }
             }
+            let (task_square, mi_square) = sums_of_pairs(&squares)?;
             let scale = f64::from((task_square / mi_square.max(f32::MIN_POSITIVE)).sqrt().min(1.0));
             for trained in adam.vars() {
                 let Some(extra) = of_mi.get(&trained.var) else { continue };
@@ -135,5 +146,5 @@ pub fn gradients(losses: &Losses, mi_gradient: MiGradient, adam: &Adam) -> Resul
             return Ok(Some((grads, value)));
         }
     };
-    Ok(Some((both.backward()?, both.to_scalar()?)))
+    Ok(Some((last_backward(&both)?, both.to_scalar()?)))
 }

@@ -4,6 +4,8 @@ use candle_core::Device;
 use clap::Args;
 use trainer::device::{DeviceChoice, Precision};
 
+use super::note;
+
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
     /// What trains: auto (a GPU if there is one), cpu, or cuda:N.
@@ -15,8 +17,13 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// Opens the device.
+    /// Opens the device. Where `auto` passes by a GPU, a remark says why.
     pub(super) fn open(&self) -> anyhow::Result<Device> {
-        Ok(self.device.open(self.precision)?)
+        let mut passed = None;
+        let device = self.device.open_or_tell(self.precision, |reason| passed = Some(reason.to_owned()))?;
+        if let Some(reason) = passed {
+            note(&format!("the CPU computes: {reason}"))?;
+        }
+        Ok(device)
     }
 }

@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
-use trainer::allocator::peak_bytes;
+use trainer::device::peak_memory;
 use trainer::train::{EpochRecord, Observer, StepRecord};
 
 /// How often the line of a terminal changes, and how often one is written where there is no terminal.
@@ -15,6 +16,7 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 pub(super) struct Terminal {
     /// What is trained on, such as `images`.
     items: &'static str,
+    device: Device,
     bar: ProgressBar,
     /// Since the line was last written: when that was, and the items since.
     since: Instant,
@@ -25,9 +27,10 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Of a run on such items.
-    pub(super) fn of(items: &'static str) -> Self {
+    pub(super) fn of(items: &'static str, device: &Device) -> Self {
+        let device = device.clone();
         let (bar, since) = (ProgressBar::hidden(), Instant::now());
-        Self { items, bar, since, n: 0, measure: String::new(), validation: Vec::new() }
+        Self { items, device, bar, since, n: 0, measure: String::new(), validation: Vec::new() }
     }
 
     fn line(&self, text: &str) {
@@ -95,7 +98,7 @@ impl Observer for Terminal {
             Some(rate(self.n as f64 / passed.as_secs_f64(), self.items)),
             record.loss.map(|loss| format!("loss {loss:.4}")),
             record.information.map(|nats| format!("MI {nats:.4}")),
-            Some(format!("memory {}", HumanBytes(peak_bytes() as u64))),
+            Some(format!("memory {}", HumanBytes(peak_memory(&self.device)))),
         ];
         let text = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
         if is_hidden {
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_validation_results_become_a_small_figure() {
-        let mut terminal = Terminal::of("images");
+        let mut terminal = Terminal::of("images", &Device::Cpu);
         assert_eq!(terminal.curve(), None);
         terminal.measure = "AUC".to_owned();
         terminal.validation = vec![0.5, 0.6, 0.7, 0.65];

@@ -133,7 +133,8 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
     if config.data.volumes.is_empty() {
         bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
     }
-    let (options, mut terminal) = (options(args)?, Terminal::of("slices"));
+    let options = options(args)?;
+    let mut terminal = Terminal::of("slices", &options.device);
     let outcome = segment::train(&config, &options, &mut terminal);
     terminal.clear();
     let outcome = outcome?;
@@ -174,7 +175,8 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     if config.data.images.is_empty() {
         bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
     }
-    let (options, mut terminal) = (options(args)?, Terminal::of("images"));
+    let options = options(args)?;
+    let mut terminal = Terminal::of("images", &options.device);
     let outcome = train(&config, &options, &mut terminal);
     terminal.clear();
     let outcome = outcome?;

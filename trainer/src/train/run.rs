@@ -15,7 +15,7 @@ use super::task::Task;
 use super::{EpochRecord, Observer, Options, curves};
 use crate::checkpoint::{Found, Progress, write_atomically};
 use crate::config::{Schedule, TrainingConfig, differences};
-use crate::device::describe;
+use crate::device::{describe, full_memory};
 use crate::error::{Error, Result};
 
 /// Name of the metrics in the run's folder.
@@ -132,15 +132,29 @@ impl<'a, T: Task> Run<'a, T> {
             let mut loader = Loader::start(scope, task, &steps, epoch, state.progress.open.steps);
             while let Some(batch) = loader.next() {
                 let batch = batch?;
-                let losses = task.losses(model, &batch, &mut state.progress.means, &mut locations)?;
-                let share = rate(training, state.adam.steps(), all_steps);
+                let found = task
+                    .losses(model, &batch, &mut state.progress.means, &mut locations)
+                    .and_then(|losses| Ok((gradients(&losses, training.mi_gradient(), &state.adam)?, losses)));
+                let (grads, losses) = match found {
+                    Ok(found) => found,
+                    Err(error) => {
+                        drop(batch);
+                        let step = state.progress.open.steps;
+                        return Err(with_what_fits(error, &options.device, &steps[step], |items| {
+                            let (mut means, mut locations) = (state.progress.means, locations.clone());
+                            let losses =
+                                task.losses(model, &task.batch(items, epoch, step)?, &mut means, &mut locations)?;
+                            gradients(&losses, training.mi_gradient(), &state.adam).map(drop).map_err(Error::from)
+                        }));
+                    }
+                };
                 let mut total = None;
-                if let Some((grads, loss)) = gradients(&losses, training.mi_gradient(), &state.adam)? {
+                if let Some((grads, loss)) = grads {
                     if !loss.is_finite() {
                         let step = state.progress.open.steps + 1;
                         return Err(Error::NonFiniteLoss { loss, epoch, step, items: task.items(&batch) });
                     }
-                    state.adam.step(&grads, share)?;
+                    state.adam.step(&grads, rate(training, state.adam.steps(), all_steps))?;
                     state.average.follow(&state.parameters, state.adam.steps())?;
                     total = Some(loss);
                 }
@@ -232,6 +246,18 @@ impl<'a, T: Task> Run<'a, T> {
         let progress = &self.state.progress;
         progress.records.iter().find(|record| record.epoch == progress.best_epoch)
     }
+}
+
+/// Where a GPU's memory is full, an error that names the batch that would fit; else the error as it is. `attempt` computes
+/// the gradients of some of the step's items.
+fn with_what_fits(
+    error: Error,
+    device: &Device,
+    items: &[usize],
+    mut attempt: impl FnMut(Vec<usize>) -> Result<()>,
+) -> Error {
+    let advice = full_memory(&error.to_string(), device, items.len(), |n| attempt(items[..n].to_vec()));
+    advice.map_or(error, |advice| Error::FullMemory { advice })
 }
 
 /// Share of the learning rate in a step, from 0, of a run of so many.

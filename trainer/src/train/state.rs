@@ -10,6 +10,7 @@ use shared::train::{Adam, Moments};
 use super::average::Average;
 use super::task::Task;
 use crate::checkpoint::{Checkpoint, Progress};
+use crate::device::{algorithms, set_algorithms};
 use crate::error::{Error, Result};
 
 /// Weights, optimizer, and how far they have come.
@@ -59,7 +60,8 @@ impl<T: Task> State<T> {
             moments.into_iter().map(|(name, m)| ((name.clone(), vector(m.first)), (name, vector(m.second)))).unzip();
         put("first", first.into_iter().collect());
         put("second", second.into_iter().collect());
-        Ok(Checkpoint { progress: self.progress.clone(), tensors: all })
+        let algorithms = algorithms(self.parameters.device())?;
+        Ok(Checkpoint { progress: Progress { algorithms, ..self.progress.clone() }, tensors: all })
     }
 
     /// Goes back to a checkpoint of the same configuration, whose own one is kept.
@@ -68,6 +70,9 @@ impl<T: Task> State<T> {
     ///
     /// A message if it has not this model's tensors.
     pub(super) fn restore(&mut self, checkpoint: Checkpoint<T::Config>) -> std::result::Result<(), String> {
+        if let Some(record) = &checkpoint.progress.algorithms {
+            set_algorithms(self.parameters.device(), record).map_err(|error| error.to_string())?;
+        }
         let mut moments: BTreeMap<String, Moments> = BTreeMap::new();
         let empty = || Moments { first: Vec::new(), second: Vec::new() };
         for (name, tensor) in checkpoint.tensors {

@@ -1,18 +1,19 @@
 //! Convolution and its gradients by cuDNN, channels last.
 //!
-//! The fastest algorithm of each shape is found by trying them all when the shape is met for the first time; another
-//! batch size of the same shape takes the same one. Where cuDNN has none for images that are channels last, both images
-//! are turned around.
+//! The fastest algorithm of each shape that gives the same bits every time is found by trying them all when the shape is
+//! met for the first time, unless a record says which one it is. Where cuDNN has none for images that are channels last,
+//! both images are turned around.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use candle_core::cuda::cudarc::cudnn::{result, sys};
 use candle_core::cuda::cudarc::driver::{CudaSlice, CudaStream, LaunchConfig};
 use candle_core::{CudaDevice, CudaStorage, Error, Result, Tensor, bail};
 
-use super::{Gpu, Input, Precision, Real, RowSums, Values, count, elements, gpu, launch};
+use super::{Gpu, Input, Precision, RowSums, Values, count, elements, gpu, launch};
+use crate::kernel::algorithms::{Algorithms, Choice, Direction, Order, Real, Task};
 use crate::kernel::train::conv::Conv;
 
 /// Memory that an algorithm may use, in bytes; less where the device has less.
@@ -20,25 +21,36 @@ const WORKSPACES: [usize; 3] = [1 << 30, 1 << 28, 1 << 24];
 /// More answers than cuDNN gives to what the fastest algorithm is.
 const ANSWERS: usize = 16;
 
-/// What is computed from the two others of `x`, weight and `y`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Direction {
-    /// `y`.
-    Forward,
-    /// The gradient of `x`.
-    Data,
-    /// The gradient of the weight.
-    Filter,
-}
-
-/// How images lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// `[N, H, W, C]`, weights `[C_out, k_h, k_w, C_in]`.
-    ChannelsLast,
-    /// `[N, C, H, W]`, weights `[C_out, C_in, k_h, k_w]`.
-    Planes,
-}
+/// Those of cuDNN's algorithms that add in a fixed order.
+const FORWARD: [sys::cudnnConvolutionFwdAlgo_t; 8] = [
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_GEMM,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_DIRECT,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_FFT,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_FFT_TILING,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD,
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED,
+];
+const DATA: [sys::cudnnConvolutionBwdDataAlgo_t; 5] = [
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT,
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT_TILING,
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD,
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED,
+];
+const FILTER: [sys::cudnnConvolutionBwdFilterAlgo_t; 4] = [
+    sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1,
+    sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT,
+    sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING,
+    sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED,
+];
+const MATH: [sys::cudnnMathType_t; 4] = [
+    sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+    sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+    sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
+    sys::cudnnMathType_t::CUDNN_FMA_MATH,
+];
 
 #[derive(Debug, Clone, Copy)]
 enum Algorithm {
@@ -47,12 +59,15 @@ enum Algorithm {
     Filter(sys::cudnnConvolutionBwdFilterAlgo_t),
 }
 
-/// An algorithm, and how it multiplies.
-#[derive(Debug, Clone, Copy)]
-struct Choice {
-    order: Order,
-    algorithm: Algorithm,
-    math: sys::cudnnMathType_t,
+impl Algorithm {
+    /// That of a number in a record, if it is one that adds in a fixed order.
+    fn of(direction: Direction, number: u32) -> Option<Self> {
+        match direction {
+            Direction::Forward => FORWARD.into_iter().find(|one| *one as u32 == number).map(Self::Forward),
+            Direction::Data => DATA.into_iter().find(|one| *one as u32 == number).map(Self::Data),
+            Direction::Filter => FILTER.into_iter().find(|one| *one as u32 == number).map(Self::Filter),
+        }
+    }
 }
 
 /// Addresses of the three tensors, and what they are of.
@@ -73,21 +88,27 @@ struct Descriptors {
     conv: sys::cudnnConvolutionDescriptor_t,
 }
 
+/// A choice for one batch.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    choice: Choice,
+    order: Order,
+    algorithm: Algorithm,
     descriptors: Descriptors,
     workspace: usize,
 }
 
-/// A shape in a direction and how it is computed; the number of images is 0 where any will do.
+/// A shape in a direction, and how it is computed.
 type Key = (Conv, Direction, Real, sys::cudnnMathType_t);
+
+/// Who is told of a new choice.
+type Listener = Box<dyn Fn(&Algorithms) + Send>;
 
 /// cuDNN on one stream, and what it has found out.
 pub(super) struct Convolutions {
     handle: sys::cudnnHandle_t,
     plans: HashMap<Key, Plan>,
-    choices: HashMap<Key, Choice>,
+    algorithms: Algorithms,
+    listener: Option<Listener>,
     workspace: Option<CudaSlice<u8>>,
 }
 
@@ -95,11 +116,28 @@ pub(super) struct Convolutions {
 unsafe impl Send for Convolutions {}
 
 impl Convolutions {
-    pub(super) fn new(stream: &Arc<CudaStream>) -> Result<Self> {
+    pub(super) fn new(stream: &Arc<CudaStream>, algorithms: Algorithms) -> Result<Self> {
         let handle = result::create_handle().map_err(Error::wrap)?;
         // SAFETY: both live as long as the program runs.
         unsafe { result::set_stream(handle, stream.cu_stream().cast()).map_err(Error::wrap)? };
-        Ok(Self { handle, plans: HashMap::new(), choices: HashMap::new(), workspace: None })
+        Ok(Self { handle, plans: HashMap::new(), algorithms, listener: None, workspace: None })
+    }
+
+    pub(super) fn algorithms(&self) -> &Algorithms {
+        &self.algorithms
+    }
+
+    /// Takes a record before this one, if it is of the same machine.
+    pub(super) fn set_algorithms(&mut self, mut first: Algorithms) {
+        if first.machine() == self.algorithms.machine() {
+            first.fill(&self.algorithms);
+            self.algorithms = first;
+            self.plans.clear();
+        }
+    }
+
+    pub(super) fn when_chosen(&mut self, listener: Listener) {
+        self.listener = Some(listener);
     }
 
     /// Computes what `direction` says; `given` are the tensors channels last, weights `[C_out, C_in, k_h, k_w]`.
@@ -110,35 +148,60 @@ impl Convolutions {
             (Real::Bf16, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
         };
         let key = (*conv, direction, given.real, math);
-        if let Some(plan) = self.plans.get(&key).copied() {
-            return self.execute(gpu, conv, direction, given, plan);
-        }
-        let any = (Conv { n: 0, ..*conv }, direction, given.real, math);
-        if let Some(choice) = self.choices.get(&any).copied() {
-            let descriptors = Descriptors::new(conv, given.real, choice.order, choice.math)?;
-            if let Ok(workspace) = self.workspace_of(descriptors, choice.algorithm) {
-                let plan = Plan { choice, descriptors, workspace };
-                self.plans.insert(key, plan);
-                return self.execute(gpu, conv, direction, given, plan);
+        let plan = match self.plans.get(&key) {
+            Some(plan) => *plan,
+            None => self.plan(gpu, key, given)?,
+        };
+        self.execute(gpu, conv, direction, given, plan)
+    }
+
+    /// The first choice of the record that this batch can take, or a new one.
+    fn plan(&mut self, gpu: &Gpu, key: Key, given: Operands) -> Result<Plan> {
+        let (conv, direction, real, math) = key;
+        let task = Task::new(&conv, direction, real, math as u32);
+        let recorded =
+            self.algorithms.of(&task).iter().find_map(|choice| self.plan_of(&conv, direction, real, *choice));
+        let plan = if let Some(plan) = recorded {
+            plan
+        } else {
+            let choice = self.choose(gpu, key, given)?;
+            let Some(plan) = self.plan_of(&conv, direction, real, choice) else {
+                bail!("cuDNN does not take its own choice {choice:?} for the {direction:?} pass of {conv:?}");
+            };
+            self.algorithms.add(task, choice);
+            if let Some(listener) = &self.listener {
+                listener(&self.algorithms);
+            }
+            plan
+        };
+        self.plans.insert(key, plan);
+        Ok(plan)
+    }
+
+    /// The plan of a choice, if cuDNN can do so. Made in the same way whether the choice is new or from a record, so that
+    /// the memory it is given, on which what it does may depend, is the same too.
+    fn plan_of(&self, conv: &Conv, direction: Direction, real: Real, choice: Choice) -> Option<Plan> {
+        let algorithm = Algorithm::of(direction, choice.algorithm)?;
+        let math = MATH.into_iter().find(|one| *one as u32 == choice.math)?;
+        let descriptors = Descriptors::new(conv, real, choice.order, math).ok()?;
+        let workspace = self.workspace_of(descriptors, algorithm).ok()?;
+        Some(Plan { order: choice.order, algorithm, descriptors, workspace })
+    }
+
+    /// The fastest algorithm.
+    fn choose(&self, gpu: &Gpu, (conv, direction, real, math): Key, given: Operands) -> Result<Choice> {
+        for order in [Order::ChannelsLast, Order::Planes] {
+            let descriptors = Descriptors::new(&conv, real, order, math)?;
+            let turned = Turned::new(gpu, &conv, order, direction, given)?;
+            if let Some((algorithm, math)) = self.fastest(gpu, descriptors, direction, turned.operands)? {
+                return Ok(Choice { order, algorithm, math });
             }
         }
-        for order in [Order::ChannelsLast, Order::Planes] {
-            let descriptors = Descriptors::new(conv, given.real, order, math)?;
-            let turned = Turned::new(gpu, conv, order, direction, given)?;
-            let Some((algorithm, math, workspace)) = self.fastest(gpu, descriptors, direction, turned.operands)? else {
-                continue;
-            };
-            descriptors.set_math(math)?;
-            let choice = Choice { order, algorithm, math };
-            self.plans.insert(key, Plan { choice, descriptors, workspace });
-            self.choices.insert(any, choice);
-            return self.execute(gpu, conv, direction, given, Plan { choice, descriptors, workspace });
-        }
-        bail!("cuDNN has no algorithm for the {direction:?} pass of {conv:?}")
+        bail!("cuDNN has no algorithm for the {direction:?} pass of {conv:?} that always gives the same result")
     }
 
     fn execute(&mut self, gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands, plan: Plan) -> Result<()> {
-        let turned = Turned::new(gpu, conv, plan.choice.order, direction, given)?;
+        let turned = Turned::new(gpu, conv, plan.order, direction, given)?;
         if self.workspace.as_ref().is_none_or(|memory| memory.len() < plan.workspace) {
             self.workspace = None;
             self.workspace = Some(gpu.alloc(plan.workspace.max(1))?);
@@ -153,7 +216,7 @@ impl Convolutions {
         let handle = self.handle;
         // SAFETY: the descriptors say what lies at the addresses, and the workspace is as large as cuDNN asked for.
         unsafe {
-            match plan.choice.algorithm {
+            match plan.algorithm {
                 Algorithm::Forward(algorithm) => {
                     result::convolution_forward(handle, one, x, xs, w, ws, how, algorithm, scratch, bytes, zero, y, ys)
                 }
@@ -188,15 +251,15 @@ impl Convolutions {
         .map_err(Error::wrap)
     }
 
-    /// Tries all algorithms on the memory at hand; the fastest with how it multiplies and what memory it needs. What is
-    /// computed is overwritten several times.
+    /// Tries all algorithms on the memory at hand; the number of the fastest that always gives the same bits, and that of
+    /// how it multiplies. What is computed is overwritten several times.
     fn fastest(
         &self,
         gpu: &Gpu,
         of: Descriptors,
         direction: Direction,
         operands: Operands,
-    ) -> Result<Option<(Algorithm, sys::cudnnMathType_t, usize)>> {
+    ) -> Result<Option<(u32, u32)>> {
         let mut memory = Err(Error::Msg("no workspace".to_owned()));
         for size in WORKSPACES {
             memory = gpu.alloc::<u8>(size);
@@ -211,9 +274,9 @@ impl Convolutions {
         let (xs, ws, ys) = (xs as *mut c_void, ws as *mut c_void, ys as *mut c_void);
         let asked = ANSWERS as c_int;
         let mut found: c_int = 0;
-        /// Asks one of cuDNN's three functions, and takes the first answer that works: they come fastest first.
+        /// Asks one of cuDNN's three functions, and takes the first answer that will do: they come fastest first.
         macro_rules! ask {
-            ($function:ident, $answer:ty, $kind:ident, $($argument:expr),+) => {{
+            ($function:ident, $answer:ty, $($argument:expr),+) => {{
                 // SAFETY: zero is a value of each field.
                 let mut answers: [$answer; ANSWERS] = unsafe { std::mem::zeroed() };
                 // SAFETY: the descriptors say what lies at the addresses, and there is room for the answers.
@@ -224,18 +287,20 @@ impl Convolutions {
                 if status != sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS {
                     found = 0;
                 }
-                let works = |answer: &&$answer| {
-                    answer.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS && answer.memory <= bytes
+                let will_do = |answer: &&$answer| {
+                    answer.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                        && answer.memory <= bytes
+                        && answer.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
+                        && Algorithm::of(direction, answer.algo as u32).is_some()
                 };
                 let answers = &answers[..(found.max(0) as usize).min(ANSWERS)];
-                answers.iter().find(works).map(|answer| (Algorithm::$kind(answer.algo), answer.mathType, answer.memory))
+                answers.iter().find(will_do).map(|answer| (answer.algo as u32, answer.mathType as u32))
             }};
         }
         Ok(match direction {
             Direction::Forward => ask!(
                 cudnnFindConvolutionForwardAlgorithmEx,
                 sys::cudnnConvolutionFwdAlgoPerf_t,
-                Forward,
                 x,
                 xs,
                 w,
@@ -247,7 +312,6 @@ impl Convolutions {
             Direction::Data => ask!(
                 cudnnFindConvolutionBackwardDataAlgorithmEx,
                 sys::cudnnConvolutionBwdDataAlgoPerf_t,
-                Data,
                 w,
                 ws,
                 y,
@@ -259,7 +323,6 @@ impl Convolutions {
             Direction::Filter => ask!(
                 cudnnFindConvolutionBackwardFilterAlgorithmEx,
                 sys::cudnnConvolutionBwdFilterAlgoPerf_t,
-                Filter,
                 x,
                 xs,
                 y,
@@ -310,11 +373,6 @@ impl Descriptors {
             Ok(made)
         };
         made().map_err(Error::wrap)
-    }
-
-    fn set_math(&self, math: sys::cudnnMathType_t) -> Result<()> {
-        // SAFETY: the descriptor is kept for ever.
-        unsafe { result::set_convolution_math_type(self.conv, math).map_err(Error::wrap) }
     }
 }
 
@@ -383,8 +441,13 @@ fn transpose(gpu: &Gpu, real: Real, [batch, rows, columns]: [usize; 3], from: u6
     launch!(gpu, real => "transpose", config, from, to, rows, columns)
 }
 
+/// cuDNN's version, such as 91900.
+pub(super) fn version() -> usize {
+    result::get_version()
+}
+
 fn run(gpu: &Gpu, conv: &Conv, direction: Direction, given: Operands) -> Result<()> {
-    gpu.convolutions.lock().unwrap_or_else(PoisonError::into_inner).run(gpu, conv, direction, given)
+    gpu.convolutions().run(gpu, conv, direction, given)
 }
 
 fn add_bias(gpu: &Gpu, real: Real, len: usize, rows: &Values, bias: Input<'_>) -> Result<()> {

@@ -4,10 +4,16 @@
 //!
 //! Everything of a device goes through one stream, so that what is queued runs in the order of the calls; nothing here
 //! waits for the device. Functions take [`Input`]s, whose sizes the layers have checked, and give new memory.
+//!
+//! The same calls give the same bits: our kernels use no atomics, nor do those of candle that training runs (its sums are
+//! trees, and the gradient of a selection adds row by row); cuBLAS promises as much for one stream, unless it is told to use
+//! atomics; and of cuDNN's algorithms those are taken that promise it, always the same ones where there is a record of them
+//! ([`algorithms`]).
 
 #![allow(unsafe_code, reason = "memory of the device has no slices: libraries and kernels take its addresses")]
 
 pub(crate) mod conv;
+mod libraries;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub mod optim;
@@ -17,19 +23,21 @@ pub(crate) mod shape;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda::cudarc::driver::{
     CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, sys,
 };
 use candle_core::cuda::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
-use candle_core::cuda::{CudaDType, DeviceId};
+use candle_core::cuda::{CudaDType, CudaStorageSlice, DeviceId};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 use half::bf16;
 
 use self::conv::Convolutions;
+use super::algorithms::{Algorithms, Machine, Real};
+use super::real::{RELEASED, WAS_RELEASED};
 
 /// The kernels' text.
 const KERNELS: &str = include_str!("kernels.cu");
@@ -119,12 +127,43 @@ impl Precision {
 ///
 /// If there is no such GPU, its driver is missing or too old, or a library is.
 pub fn open(ordinal: usize) -> Result<Device> {
+    libraries::check()?;
     let device = CudaDevice::new_with_stream(ordinal)?;
     // SAFETY: all memory of this device is used on its one stream alone.
     unsafe { device.disable_event_tracking() };
     keep_freed_memory(&device)?;
     gpu(&device)?;
     Ok(Device::Cuda(device))
+}
+
+/// The algorithms that were chosen on a device so far.
+///
+/// # Errors
+///
+/// If the device is no GPU.
+pub fn algorithms(device: &Device) -> Result<Algorithms> {
+    Ok(gpu(device.as_cuda_device()?)?.convolutions().algorithms().clone())
+}
+
+/// Takes algorithms that were chosen earlier before any that the device has chosen itself. Those of another machine are
+/// left alone.
+///
+/// # Errors
+///
+/// If the device is no GPU.
+pub fn set_algorithms(device: &Device, first: Algorithms) -> Result<()> {
+    gpu(device.as_cuda_device()?)?.convolutions().set_algorithms(first);
+    Ok(())
+}
+
+/// Calls `tell` with all algorithms of a device whenever it has chosen another one. It must not compute on the device.
+///
+/// # Errors
+///
+/// If the device is no GPU.
+pub fn when_chosen(device: &Device, tell: impl Fn(&Algorithms) + Send + 'static) -> Result<()> {
+    gpu(device.as_cuda_device()?)?.convolutions().when_chosen(Box::new(tell));
+    Ok(())
 }
 
 /// The most memory that was in use on the device since the last call, in bytes.
@@ -144,6 +183,23 @@ pub fn peak_memory(device: &Device) -> Result<u64> {
         sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut zero).cast()).result().map_err(Error::wrap)?;
     }
     Ok(bytes)
+}
+
+/// The memory that tensors on the device can have: what is free, and what this program keeps for them already, in bytes.
+///
+/// # Errors
+///
+/// If the device does not say.
+pub fn available_memory(device: &Device) -> Result<u64> {
+    let device = device.as_cuda_device()?;
+    let (free, _) = device.cuda_stream().context().mem_get_info().map_err(Error::wrap)?;
+    let mut kept = 0_u64;
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
+    // SAFETY: the pool is the device's, and the attribute is 64 bits wide.
+    unsafe {
+        sys::cuMemPoolGetAttribute(pool(device)?, attribute, (&raw mut kept).cast()).result().map_err(Error::wrap)?;
+    };
+    Ok(free as u64 + kept)
 }
 
 fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
@@ -206,8 +262,14 @@ impl Gpu {
             NAMES.iter().map(|name| Ok((*name, module.load_function(name).map_err(Error::wrap)?))).collect()
         };
         let functions = [compiled("-DF32")?, compiled("-DBF16")?];
-        let convolutions = Mutex::new(Convolutions::new(&stream)?);
+        let machine =
+            Machine { gpu: context.name().map_err(Error::wrap)?, driver: libraries::driver()?, cudnn: conv::version() };
+        let convolutions = Mutex::new(Convolutions::new(&stream, Algorithms::new(machine))?);
         Ok(Self { device: device.clone(), stream: stream.clone(), functions, convolutions })
+    }
+
+    fn convolutions(&self) -> MutexGuard<'_, Convolutions> {
+        self.convolutions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// New memory; what is in it is anyone's guess.
@@ -247,11 +309,11 @@ impl Gpu {
     }
 }
 
-/// What an image's values are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Real {
-    F32,
-    Bf16,
+/// Leaves an image without its memory, which is free when what is queued has been done.
+pub(crate) fn release(image: &mut CudaStorage) -> Result<()> {
+    // There is no memory of no values.
+    image.slice = CudaStorageSlice::F4(gpu(&image.device)?.alloc(1)?);
+    Ok(())
 }
 
 /// An image's values.
@@ -375,6 +437,7 @@ impl<'a> Input<'a> {
         match storage.dtype() {
             DType::F32 => Self::of::<f32>(storage, layout, Real::F32),
             DType::BF16 => Self::of::<bf16>(storage, layout, Real::Bf16),
+            RELEASED => bail!("{WAS_RELEASED}"),
             other => bail!("element type {other:?} is not trainable on a GPU; use F32"),
         }
     }

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result,
 use super::{Activation, BatchNorm, EPS, MOMENTUM};
 use crate::kernel::cuda::Input;
 use crate::kernel::cuda::norm::{self, After, Gate, Source};
+use crate::nn::release::Released;
 
 /// The function of one call.
 struct Normalize {
@@ -33,8 +34,8 @@ impl BatchNorm {
         let op = Normalize { statistics, source, activation };
         let weights = self.weight_and_bias()?;
         match skip {
-            Some(skip) => x.apply_op3(&weights, &skip.contiguous()?, op),
-            None => x.apply_op2(&weights, op),
+            Some(skip) => x.apply_op3(&weights, &skip.contiguous()?, Released(op)),
+            None => x.apply_op2(&weights, Released(op)),
         }
     }
 }
