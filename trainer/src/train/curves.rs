@@ -60,7 +60,8 @@ fn scalars(record: &EpochRecord) -> Vec<(String, f32)> {
     values
 }
 
-fn figure(title: &str, records: &[EpochRecord]) -> String {
+/// Losses, mutual-information losses beside those of a critic that knows nothing, and the validation measure.
+pub(crate) fn figure(title: &str, records: &[EpochRecord]) -> String {
     let points = |value: &dyn Fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
         records.iter().filter_map(|record| Some((record.epoch as f64, value(record)?))).collect()
     };

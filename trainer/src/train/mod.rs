@@ -2,8 +2,9 @@
 
 mod average;
 mod classify;
-mod curves;
+pub(crate) mod curves;
 mod loader;
+mod records;
 mod run;
 pub mod segment;
 mod stream;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 pub use classify::{Outcome, WholeModel, train};
+pub use records::read as read_records;
 use serde::{Deserialize, Serialize};
 
 /// Where a run goes and how it begins.

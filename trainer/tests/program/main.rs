@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod mri;
+mod report;
 mod table2;
 mod xray;
 

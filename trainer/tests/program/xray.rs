@@ -51,7 +51,7 @@ max_positive_weight = 5.0
 "#;
 
 /// Trains the tiny model; `replace` changes its configuration.
-fn trained(dir: &Path, name: &str, replace: [&str; 2]) -> PathBuf {
+pub(super) fn trained(dir: &Path, name: &str, replace: [&str; 2]) -> PathBuf {
     let (config, out) = (dir.join(format!("{name}.toml")), dir.join(name));
     assert!(TINY.contains(replace[0]));
     std::fs::write(&config, TINY.replace(replace[0], replace[1])).unwrap();

@@ -28,8 +28,8 @@ use super::{Observer, Options, Start};
 use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod};
+use crate::data::Part;
 use crate::data::volumes::{self, Division, VolumeSet};
-use crate::data::{Part, VolumeSource};
 use crate::error::{Error, Result};
 use crate::model_dir::{self, CONFIG, SPLIT};
 
@@ -114,12 +114,7 @@ pub fn train_on(
 ///
 /// Those of [`VolumeSet::load`].
 pub fn load(config: &SegmentationConfig) -> Result<VolumeSet> {
-    Ok(VolumeSet::load(&sources(config), config.grid)?)
-}
-
-fn sources(config: &SegmentationConfig) -> Vec<VolumeSource> {
-    let data = &config.data;
-    data.volumes.iter().chain(&data.validation).chain(&data.test).cloned().collect()
+    Ok(VolumeSet::load(&config.data.sources(), config.grid)?)
 }
 
 fn train_one(
