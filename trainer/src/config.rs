@@ -2,6 +2,7 @@
 
 pub mod segmentation;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -39,8 +40,7 @@ impl Experiment {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "cannot read the configuration"))?;
         let file = path.display().to_string();
-        let table: toml::Table =
-            toml::from_str(&text).map_err(|error| Error::Config { file: file.clone(), reason: error.to_string() })?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| mistake(&file, &text, &error))?;
         Ok(if table.contains_key("task") {
             Self::Segmentation(SegmentationConfig::parse(&file, &text)?)
         } else {
@@ -56,9 +56,63 @@ fn parse<T: DeserializeOwned>(
     check: impl Fn(&T) -> std::result::Result<(), String>,
 ) -> Result<T> {
     let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-    let config: T = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let config: T = toml::from_str(text).map_err(|error| mistake(file, text, &error))?;
     check(&config).map_err(invalid)?;
     Ok(config)
+}
+
+/// What is wrong in a TOML text, with line and column, and with the nearest valid name for one that does not exist.
+fn mistake(file: &str, text: &str, error: &toml::de::Error) -> Error {
+    let place = error.span().map_or_else(String::new, |span| {
+        let before = text.get(..span.start).unwrap_or(text);
+        let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+        format!(", line {line}, column {}", before[start..].chars().count() + 1)
+    });
+    let message = error.message();
+    let hint = nearest_name(message).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    Error::Config { file: format!("{file}{place}"), reason: format!("{message}{hint}") }
+}
+
+/// Of the names that a message of serde's offers for one that does not exist, the one that is most like it.
+fn nearest_name(message: &str) -> Option<&str> {
+    let (wrong, offered) = message.strip_prefix("unknown ")?.split_once(", expected ")?;
+    let wrong = wrong.split('`').nth(1)?;
+    let distance = |name: &&str| strsim::damerau_levenshtein(wrong, name);
+    let nearest = offered.split('`').skip(1).step_by(2).min_by_key(distance)?;
+    (distance(&nearest) <= 2.max(wrong.len() / 3)).then_some(nearest)
+}
+
+/// Settings in which a configuration differs from that of a run that has begun, in words.
+///
+/// # Errors
+///
+/// [`Error::Config`] if one has no TOML form.
+pub(crate) fn differences(now: &impl Serialize, begun: &impl Serialize) -> Result<Vec<String>> {
+    let settings = |config: &dyn Fn() -> std::result::Result<toml::Table, toml::ser::Error>| {
+        let table =
+            config().map_err(|error| Error::Config { file: "configuration".to_owned(), reason: error.to_string() })?;
+        let mut settings = BTreeMap::new();
+        flatten("", &table, &mut settings);
+        Ok::<_, Error>(settings)
+    };
+    let (now, then) = (settings(&|| toml::Table::try_from(now))?, settings(&|| toml::Table::try_from(begun))?);
+    let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    let value = |value: Option<&String>| value.map_or_else(|| "not set".to_owned(), Clone::clone);
+    let changed = names.into_iter().filter(|name| now.get(*name) != then.get(*name));
+    Ok(changed.map(|name| format!("{name} is {}, was {}", value(now.get(name)), value(then.get(name)))).collect())
+}
+
+/// Every setting of a table by its full name.
+fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, String>) {
+    for (name, value) in table {
+        let name = format!("{prefix}{name}");
+        match value {
+            toml::Value::Table(table) => flatten(&format!("{name}."), table, settings),
+            value => {
+                settings.insert(name, value.to_string());
+            }
+        }
+    }
 }
 
 /// An experiment as TOML.
@@ -265,7 +319,7 @@ impl TrainingConfig {
     /// What a run saved under `saved` has to have to go on as this one: how long to train may change, since the epochs so
     /// far stay what they are; but not where the rate depends on it.
     #[must_use]
-    pub fn continuing(&self, saved: &Self) -> Self {
+    pub fn continued(&self, saved: &Self) -> Self {
         let max_epochs = match self.schedule {
             Schedule::Constant => self.max_epochs,
             Schedule::Cosine => saved.max_epochs,
@@ -374,12 +428,35 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_is_named_with_both_values() {
+        let config = Config::parse("x.toml", SMOKE).unwrap();
+        assert!(differences(&config, &config).unwrap().is_empty());
+        let mut other = config.clone();
+        other.training.batch_size += 1;
+        other.data.labelled = Some(7);
+        let batch_size = config.training.batch_size;
+        assert_eq!(
+            differences(&other, &config).unwrap(),
+            [
+                "data.labelled is 7, was not set".to_owned(),
+                format!("training.batch_size is {}, was {batch_size}", batch_size + 1),
+            ]
+        );
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |from: &str, to: &str| {
             assert!(SMOKE.contains(from), "{from}");
             Config::parse("x.toml", &SMOKE.replace(from, to)).expect_err("invalid").to_string()
         };
-        assert!(error("batch_size", "batchsize").contains("batchsize"));
+        let line = 1 + SMOKE.lines().position(|line| line.starts_with("batch_size")).unwrap();
+        let said = error("batch_size", "batchsize");
+        let expected = format!("x.toml, line {line}, column 1: unknown field `batchsize`, expected one of");
+        assert!(said.starts_with(&expected) && said.ends_with("; did you mean `batch_size`?"), "{said}");
+        assert!(error("\"cmim\"", "\"cmmi\"").contains("did you mean `cmim`?"));
+        assert!(!error("batch_size", "entirely_different").contains("did you mean"));
+        assert!(error("[training]", "[training").contains("x.toml, line "));
         assert!(error("learning_rate = 1e-3", "learning_rate = 0.0").contains("training.learning_rate is 0"));
         assert!(error("depth = 18", "depth = 19").contains("19 is not 18, 34 or 50"));
         assert!(error("phantom:xray", "phantom:knee").contains("knee"));

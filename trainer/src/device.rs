@@ -130,6 +130,23 @@ fn open_gpu(_: usize) -> std::result::Result<Device, String> {
     Err("this program was built for the CPU alone; `cargo xtask cuda` builds one for NVIDIA GPUs".to_owned())
 }
 
+/// What computes, in words: runs are the same to the last bit on what has the same name.
+#[cfg(not(feature = "cuda"))]
+pub fn describe(_: &Device) -> String {
+    cpu()
+}
+
+/// What computes, in words: runs are the same to the last bit on what has the same name.
+#[cfg(feature = "cuda")]
+pub fn describe(device: &Device) -> String {
+    let precision = shared::kernel::cuda::Precision::current();
+    crate::gpu_check::describe(device).map_or_else(|_not_a_gpu| cpu(), |gpu| format!("{gpu}, {precision:?}"))
+}
+
+fn cpu() -> String {
+    format!("a CPU with {}", shared::kernel::Simd::best().name())
+}
+
 /// What to do about an error that says that a GPU's memory is full.
 pub fn out_of_memory(error: &str) -> Option<&'static str> {
     let is_full = error.contains("CUDA_ERROR_OUT_OF_MEMORY") || error.contains("CUDNN_STATUS_ALLOC_FAILED");

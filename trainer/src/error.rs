@@ -41,7 +41,7 @@ pub enum Error {
     /// A configuration that is not valid.
     #[error("{file}: {reason}")]
     Config {
-        /// Name of the file.
+        /// Name of the file, and where it is known line and column.
         file: String,
         /// What is wrong and what was expected.
         reason: String,
@@ -69,6 +69,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Another program trains in the folder.
+    #[error("{}: another program (process {holder}) is training in this folder; wait for it, end it, or give another --out", path.display())]
+    RunInUse {
+        /// The folder.
+        path: PathBuf,
+        /// Its process.
+        holder: String,
+    },
     /// There is nothing to resume, or it was made with other settings.
     #[error("{}: cannot resume: {reason}", path.display())]
     NotResumable {
@@ -78,7 +86,10 @@ pub enum Error {
         reason: String,
     },
     /// The loss is NaN or infinite.
-    #[error("the loss is {loss} in epoch {epoch}, step {step}, on {items}: lower the learning rate, or look at these")]
+    #[error(
+        "the loss is {loss} in epoch {epoch}, step {step}, on {items}: lower the learning rate, or look at these. The \
+         last good checkpoint is kept"
+    )]
     NonFiniteLoss {
         /// Its value.
         loss: f32,
@@ -88,6 +99,19 @@ pub enum Error {
         step: usize,
         /// Names of the batch's images or slices.
         items: String,
+    },
+    /// Weights that nothing could be continued from.
+    #[error(
+        "`{name}` is no longer a finite number after step {step}, in epoch {epoch}: its gradient was too large; lower the \
+         learning rate. The last good checkpoint is kept"
+    )]
+    NonFiniteWeights {
+        /// The tensor.
+        name: String,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Steps so far.
+        step: usize,
     },
     /// Two models to be compared were scored on different studies.
     #[error("the two models were not scored on the same studies: {reason}")]

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// Ending of the tensor that holds the scales of an 8-bit tensor.
 const SCALE_SUFFIX: &str = ".scale";
 
+/// Ending of PyTorch's counter of batches in a batch norm, which no computation here needs.
+const BATCH_COUNTER: &str = ".num_batches_tracked";
+
 /// How the numbers of a weights file are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,7 +86,8 @@ impl Weights {
         let archive = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in archive.iter() {
-            if name.strip_suffix(SCALE_SUFFIX).is_some_and(|of| archive.tensor(of).is_ok()) {
+            let is_scale = name.strip_suffix(SCALE_SUFFIX).is_some_and(|of| archive.tensor(of).is_ok());
+            if is_scale || name.ends_with(BATCH_COUNTER) {
                 continue;
             }
             let data = match view.dtype() {

@@ -12,7 +12,12 @@ use trainer::model_dir::read_split;
 use super::eval::{PartArg, chosen, scores};
 use super::print;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim compare runs/cmim runs/resnet --data nih:data/nih-cxr --part test";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CompareArgs {
     /// Folder of the first model.
     a: PathBuf,

@@ -12,7 +12,14 @@ use trainer::data::{ImageSource, VolumeSource};
 
 use super::print;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim data openi data/openi                            what was found, left out, and why
+  cmim data nih:data/nih-cxr --split-out split.csv      the split by patient, to be read under [data]
+  cmim data phantom:xray --sheet page.png               a page of generated x-rays";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DataArgs {
     /// A source, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray, for MRI brats:DIR or phantom:brain; or its kind and
     /// its folder as two words.

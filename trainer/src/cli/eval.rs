@@ -13,7 +13,14 @@ use trainer::train::WholeModel;
 
 use super::{note, print};
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim eval --data nih:data/nih-cxr --model runs/xray --part test
+  cmim eval --data openi:data/openi --model runs/xray --with-reports --json
+  cmim eval --data brats:data/brats --model runs/flair --modality flair --each";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct EvalArgs {
     /// Labelled images, such as nih:DIR, openi:DIR or phantom:xray; for MRI brats:DIR or phantom:brain. May be repeated.
     #[arg(long, value_name = "SOURCE", required = true)]

@@ -11,7 +11,13 @@ use trainer::model_dir::is_segmenter;
 
 use super::print;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim export --model runs/xray --out static/models/xray --encoding f16 --data nih:data/nih-cxr
+  cmim export --model runs/flair --out static/models/mri-flair --encoding f16 --data brats:data/brats2015";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ExportArgs {
     /// Folder of the trained model.
     #[arg(long, value_name = "DIR")]

@@ -10,7 +10,13 @@ use trainer::glove::{GloveConfig, learn};
 
 use super::print;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim glove --reports openi:data/openi --out glove.txt
+  then `word_vectors = \"glove.txt\"` under [data] of an experiment";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct GloveArgs {
     /// Reports: openi:DIR or phantom:xray; may be repeated.
     #[arg(long, value_name = "SOURCE", required = true)]

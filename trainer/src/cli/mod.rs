@@ -1,8 +1,10 @@
 //! The command line of `cmim`.
 
 mod compare;
+mod completions;
 mod data;
 mod device;
+mod doctor;
 mod eval;
 mod export;
 mod glove;
@@ -10,6 +12,7 @@ mod glove;
 mod gpu;
 mod outlines;
 mod predict;
+mod progress;
 mod report;
 mod segment;
 mod table1;
@@ -21,9 +24,16 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+const EXAMPLES: &str = "\
+Begin with:
+  cmim train                                            trains on generated x-rays, under two minutes
+  cmim doctor                                           what this machine has for training
+  cmim predict x-ray.png --model static/models/xray     what the shipped model says of an x-ray
+  cmim help train                                       every option of a command, with examples";
+
 /// Cross-modal information maximization: trains on several views of a patient, predicts from one.
 #[derive(Debug, Parser)]
-#[command(name = "cmim", version)]
+#[command(name = "cmim", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,6 +59,10 @@ enum Command {
     Data(data::DataArgs),
     /// Learn word vectors from reports, for those who have no download.
     Glove(glove::GloveArgs),
+    /// Tell what this machine has for training, what is missing, and the command that gets it.
+    Doctor(doctor::DoctorArgs),
+    /// Print the completions of commands and options for a shell.
+    Completions(completions::CompletionsArgs),
     /// Check or measure a GPU.
     #[cfg(feature = "cuda")]
     Gpu(gpu::GpuArgs),
@@ -70,6 +84,8 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),
         Command::Glove(args) => glove::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(args),
         #[cfg(feature = "cuda")]
         Command::Gpu(args) => gpu::run(args),
         Command::Table1(args) => table1::run(args),

@@ -16,7 +16,14 @@ use super::print;
 
 type Scores = [f32; shared::Finding::COUNT];
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim predict x-ray.png --model static/models/xray
+  cmim predict *.dcm --model runs/xray --json > answers.jsonl
+  cmim predict x-ray.png --model static/models/xray --report \"Small left pleural effusion.\"";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct PredictArgs {
     /// X-ray images: PNG, JPEG or DICOM.
     #[arg(required = true)]

@@ -20,7 +20,14 @@ use super::print;
 /// Mean Dice below which an outline is worth little.
 const POOR_DICE: f64 = 0.5;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim segment --modality flair --input flair.nii.gz --model static/models/mri-flair --output mask.nii.gz
+  cmim segment --modality t1c --input t1c.nii.gz --modality flair --input flair.nii.gz \\
+               --model static/models/mri-hemis --output mask.nii.gz";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct SegmentArgs {
     /// MRI sequence of each input, in their order: flair, t1, t1c or t2; repeated for several sequences.
     #[arg(long, value_name = "SEQUENCE", required = true)]

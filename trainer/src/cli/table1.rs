@@ -15,7 +15,13 @@ use trainer::suite::{self, Progress, Row, Suite, TABLE1};
 use super::device::DeviceArgs;
 use super::print;
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim table1 --out runs/table1                         generated x-rays, 16 seeds
+  cmim table1 --data openi:data/openi --out runs/openi --device cuda:0 --precision tf32";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Table1Args {
     /// Protocol, a TOML file; without one, table 1 on generated data.
     protocol: Option<PathBuf>,

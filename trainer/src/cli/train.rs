@@ -1,30 +1,46 @@
 //! `cmim train`.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use shared::Modality;
 use trainer::config::{Config, Experiment, SMOKE, SegmentationConfig};
 use trainer::data::ReportSource;
 use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
-use trainer::train::{EpochRecord, Observer, Options, Start, segment, train};
+use trainer::train::{CHECKPOINT_AFTER, Options, Start, segment, train};
 
 use super::device::DeviceArgs;
 use super::print;
+use super::progress::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  cmim train                                   generated x-rays, under two minutes
+  cmim train trainer/configs/xray.toml --data nih:data/nih-cxr --reports openi:data/openi --out runs/xray
+  cmim train trainer/configs/mri-cmim.toml --data brats:data/brats --modality flair --out runs/flair
+  cmim train trainer/configs/xray-resnet50-224.toml --data openi:data/openi --init resnet50.safetensors --device cuda:0
+  cmim train trainer/configs/xray.toml --out runs/xray --resume
+                                               goes on after any interruption, and ends with the same weights
+
+The folder gets the model (model.safetensors, model.json), the curves (metrics.jsonl, curves.svg, TensorBoard's events),
+the split, the configuration and the checkpoints. `cmim report runs/xray` makes one page of it.";
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
     /// Experiment, a TOML file; without one, a small run on generated images.
     config: Option<PathBuf>,
-    /// Folder for the results.
+    /// Folder for the results; without one, a new folder under runs, named after the experiment.
     #[arg(long)]
-    out: PathBuf,
-    /// Continue the run in the folder.
-    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Continue the run in the folder, from its last checkpoint; where there is none yet, begin.
+    #[arg(long, requires = "out")]
     resume: bool,
+    /// Minutes between checkpoints inside of an epoch, beside those after epochs; fractions are allowed.
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_AFTER.as_secs_f64() / 60.0, value_parser = minutes)]
+    checkpoint_minutes: f64,
     /// Images, such as nih:DIR, openi:DIR, covid:DIR or phantom:xray; for MRI brats:DIR or phantom:brain. Replaces the
     /// configuration's; may be repeated.
     #[arg(long, value_name = "SOURCE")]
@@ -38,6 +54,10 @@ pub(super) struct TrainArgs {
     /// The one MRI sequence at test: flair, t1, t1c or t2. Replaces the configuration's.
     #[arg(long)]
     modality: Option<Modality>,
+    /// Weights that an x-ray model's image path starts from, its head excepted: a safetensors file with torchvision's tensor
+    /// names, such as a ResNet-50 trained on ImageNet. Replaces the configuration's.
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
     /// Folder of the all-sequence network that teaches; without it, it is trained first.
     #[arg(long, value_name = "DIR")]
     teacher: Option<PathBuf>,
@@ -60,20 +80,35 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
 }
 
-fn options(args: &TrainArgs) -> anyhow::Result<Options> {
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| (0.0..=1e6).contains(minutes));
+    minutes.ok_or_else(|| format!("`{text}` is no number of minutes"))
+}
+
+/// The folder that was given, or a new one named after the experiment.
+fn folder(args: &TrainArgs, name: &str) -> PathBuf {
+    let free = |number: usize| {
+        let folder = Path::new("runs").join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+        (!folder.exists()).then_some(folder)
+    };
+    args.out.clone().or_else(|| (1..).find_map(free)).unwrap_or_else(|| "runs".into())
+}
+
+fn options(args: &TrainArgs, name: &str) -> anyhow::Result<Options> {
     Ok(Options {
-        out: args.out.clone(),
+        out: folder(args, name),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         twin: args.twin.clone(),
         command: command_line(),
         device: args.device.open()?,
+        checkpoint_after: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
     })
 }
 
 /// Tumours in MRI.
 fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<()> {
-    if !args.reports.is_empty() || args.twin.is_some() {
-        bail!("--reports and --twin are for x-rays; {} is an experiment on MRI", config.name);
+    if !args.reports.is_empty() || args.twin.is_some() || args.init.is_some() {
+        bail!("--reports, --twin and --init are for x-rays; {} is an experiment on MRI", config.name);
     }
     if !args.data.is_empty() {
         config.data.volumes = args.data.iter().map(|source| source.parse()).collect::<Result<_, _>>()?;
@@ -94,8 +129,9 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
     if config.data.volumes.is_empty() {
         bail!("{}: no volumes: add `--data brats:DIR`, or `volumes` under [data]", config.name);
     }
-    let outcome = segment::train(&config, &options(args)?, &mut Terminal::new())?;
-    let out = args.out.display();
+    let (options, mut terminal) = (options(args, &config.name)?, Terminal::of("slices"));
+    let outcome = segment::train(&config, &options, &mut terminal)?;
+    let out = options.out.display();
     for subset in &outcome.card.subsets {
         if let (Some(dice), Some(half)) = (subset.dice, subset.dice_at_half) {
             print(&format!(
@@ -109,7 +145,7 @@ fn outline(args: &TrainArgs, mut config: SegmentationConfig) -> anyhow::Result<(
             ))?;
         }
     }
-    Ok(())
+    end(&options.out, &terminal)
 }
 
 /// Findings of x-rays.
@@ -126,11 +162,15 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
+    if args.init.is_some() {
+        config.data.image_weights.clone_from(&args.init);
+    }
     if config.data.images.is_empty() {
         bail!("{}: no images: add `--data nih:DIR`, or `images` under [data]", config.name);
     }
-    let outcome = train(&config, &options(args)?, &mut Terminal::new())?;
-    let out = args.out.display();
+    let (options, mut terminal) = (options(args, &config.name)?, Terminal::of("images"));
+    let outcome = train(&config, &options, &mut terminal)?;
+    let out = options.out.display();
     let measured = EvaluationReport::new(&outcome.test, CARD_MIN_POSITIVES);
     match (measured.macro_auroc, measured.lo, measured.hi) {
         (Some(value), Some(lo), Some(hi)) => print(&format!(
@@ -143,7 +183,15 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     if let Some(with) = outcome.test_with_reports.and_then(|scored| scored.macro_auroc(CARD_MIN_POSITIVES)) {
         print(&format!("{out}: with the reports at hand too {with:.3}"))?;
     }
-    Ok(())
+    end(&options.out, &terminal)
+}
+
+/// The last lines: how the validation result rose, and where the figures are.
+fn end(out: &Path, terminal: &Terminal) -> anyhow::Result<()> {
+    if let Some(curve) = terminal.curve() {
+        print(&curve)?;
+    }
+    print(&format!("the curves are in {0}/curves.svg; `cmim report {0}` makes one page of everything", out.display()))
 }
 
 /// The command that makes this model: as it was given, without the program's folder and without `--resume`, which
@@ -152,60 +200,4 @@ pub(super) fn command_line() -> String {
     let quote = |arg: String| if arg.contains([' ', '?', '&', '*']) { format!("'{arg}'") } else { arg };
     let args = std::env::args().skip(1).filter(|arg| arg != "--resume").map(quote);
     std::iter::once("cmim".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
-}
-
-/// Progress on standard error: a bar with the time left, and a line an epoch.
-struct Terminal {
-    bar: ProgressBar,
-}
-
-impl Terminal {
-    fn new() -> Self {
-        Self { bar: ProgressBar::hidden() }
-    }
-
-    fn line(&self, text: &str) {
-        // A bar on a terminal makes room for the line; elsewhere the line stands alone.
-        if self.bar.is_hidden() {
-            // Progress that cannot be shown must not end the run.
-            let _ = writeln!(std::io::stderr(), "{text}");
-        } else {
-            self.bar.println(text);
-        }
-    }
-}
-
-impl Observer for Terminal {
-    fn begin(&mut self, summary: &str, done: usize, steps: usize) {
-        self.line(summary);
-        self.bar = ProgressBar::new(steps as u64).with_position(done as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} step {pos}/{len}, at most {eta} left") {
-            self.bar.set_style(style);
-        }
-        self.bar.reset_eta();
-    }
-
-    fn step(&mut self) {
-        self.bar.inc(1);
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) {
-        let mut parts = vec![format!("epoch {:>3}", record.epoch), format!("loss {:.4}", record.loss)];
-        for (name, loss) in &record.losses {
-            parts.push(match record.held_out.get(name) {
-                Some(held_out) => format!("{name} {loss:.4} ({held_out:.4} on validation)"),
-                None => format!("{name} {loss:.4}"),
-            });
-        }
-        parts.push(match record.validation {
-            Some(value) => format!("validation {} {value:.4}", record.measure),
-            None => format!("validation {} not measurable", record.measure),
-        });
-        parts.push(format!("{:.0} s", record.seconds));
-        if record.best {
-            parts.push("best".to_owned());
-        }
-        let text = parts.join("  ");
-        self.line(&text);
-    }
 }

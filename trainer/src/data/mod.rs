@@ -8,6 +8,7 @@ pub mod brats;
 pub mod covid;
 pub mod describe;
 pub mod error;
+mod fingerprint;
 pub mod labeler;
 pub mod nih;
 pub mod openi;
@@ -31,6 +32,7 @@ use shared::prep::image::Preprocessing;
 
 pub use augment::Augment;
 pub use error::{DataError, Result};
+pub use fingerprint::Fingerprint;
 pub use pairs::{PairKey, Pairs};
 pub use report::{LeftOut, Report, Reports};
 pub use source::{ImageSource, ReportSource, VolumeSource};
@@ -151,6 +153,11 @@ impl Dataset {
     /// Height and width of the images.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Checksum of each image's pixels.
+    pub fn checksums(&self) -> Vec<u32> {
+        self.store.checksums(self.len())
     }
 
     /// An image, `[size, size]` row by row, in `0..=1`.

@@ -12,18 +12,31 @@ use super::error::{DataError, Result};
 pub(super) struct Store {
     file: Mutex<File>,
     record_bytes: usize,
+    /// Of each record, taken as it is written: reading all of them again would take minutes for a large data set.
+    checksums: Mutex<Vec<u32>>,
 }
 
 impl Store {
     /// An empty store for records of so many bytes, in the folder for temporary files (`TMPDIR`).
     pub(super) fn new(record_bytes: usize) -> Result<Self> {
         let file = tempfile::tempfile().map_err(DataError::read(&std::env::temp_dir()))?;
-        Ok(Self { file: Mutex::new(file), record_bytes })
+        Ok(Self { file: Mutex::new(file), record_bytes, checksums: Mutex::default() })
     }
 
     /// Writes record `index`.
     pub(super) fn write(&self, index: usize, record: &[u8]) -> Result<()> {
-        self.at(index, |file| file.write_all(record))
+        self.at(index, |file| file.write_all(record))?;
+        let checksum = crc32fast::hash(record);
+        let mut checksums = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        let len = checksums.len().max(index + 1);
+        checksums.resize(len, 0);
+        checksums[index] = checksum;
+        Ok(())
+    }
+
+    /// Checksums of the first `n` records.
+    pub(super) fn checksums(&self, n: usize) -> Vec<u32> {
+        self.checksums.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().take(n).collect()
     }
 
     /// Reads record `index`.
@@ -66,5 +79,10 @@ mod tests {
             assert_eq!(store.read_f32(index).unwrap(), [index as f32, 0.1, -1.0]);
         }
         assert!(store.read(5).is_err());
+        let before = store.checksums(5);
+        store.write_f32(2, &[3.0, 0.1, -1.0]).unwrap();
+        let after = store.checksums(5);
+        assert_eq!((after.len(), before[0], before[4]), (5, after[0], after[4]));
+        assert_ne!(before[2], after[2]);
     }
 }

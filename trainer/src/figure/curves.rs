@@ -43,8 +43,8 @@ pub fn curves(title: &str, panels: &[Panel<'_>]) -> String {
             svg.line((LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value)), FAINT, 0.6, "");
             svg.text((LEFT - 6.0, y.at(value) + 4.0), 11.0, Anchor::End, GREY, &name);
         }
-        for (value, name) in x.ticks(6).into_iter().filter(|(epoch, _)| epoch.fract() == 0.0) {
-            svg.text((x.at(value), bottom + 14.0), 11.0, Anchor::Middle, GREY, &name);
+        for (epoch, _) in x.ticks(6).into_iter().filter(|(epoch, _)| epoch.fract() == 0.0) {
+            svg.text((x.at(epoch), bottom + 14.0), 11.0, Anchor::Middle, GREY, &format!("{epoch}"));
         }
         if let Some((value, name)) = panel.mark {
             svg.line((LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value)), GREY, 1.2, "5 4");

@@ -124,7 +124,7 @@ fn table(card: &SegmenterCard, measured: Option<&OutlineReport>) -> Markup {
                             @if measured.is_some() {
                                 th scope="col" { "Dice on the volumes' own voxels" }
                                 th scope="col" { "Sensitivity" }
-                                th scope="col" { "Hausdorff distance, mm" }
+                                th scope="col" { "Hausdorff, mm" }
                                 th scope="col" { "Volume error, ml" }
                             }
                         }

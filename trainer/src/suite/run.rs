@@ -16,7 +16,7 @@ use super::{Row, Suite};
 use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
 use crate::model_dir;
-use crate::train::{Options, Start};
+use crate::train::{CHECKPOINT_AFTER, Options, Start};
 
 /// What a suite trains.
 pub trait Experiment: Clone + Send + Sync {
@@ -342,10 +342,11 @@ fn run_one<E: Experiment>(folder: &Path, job: &Job<E>, device: &Device, shared: 
     let (path, out) = paths(folder, job);
     let options = Options {
         out: out.clone(),
-        start: Start::ResumeIfAny,
+        start: Start::Resume,
         twin: None,
         command: format!("suite row {}", job.key),
         device: device.clone(),
+        checkpoint_after: CHECKPOINT_AFTER,
     };
     let mut config = job.config.clone();
     if let Some(teacher) = &job.teacher {

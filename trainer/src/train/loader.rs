@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// The batches of an epoch in their order.
 pub(super) struct Loader<B> {
-    /// Thread `w` of `W` makes the batches `w`, `w + W`, …
+    /// Thread `w` of `W` makes the batches `w`, `w + W`, … of those to come.
     lanes: Vec<Receiver<Result<B>>>,
     next: usize,
     n: usize,
@@ -20,12 +20,13 @@ pub(super) struct Loader<B> {
 const AHEAD: usize = 2;
 
 impl<B: Send> Loader<B> {
-    /// Starts making the batches of `steps`. Dropping the loader ends its threads.
+    /// Starts making the batches of `steps`, beginning with step `first`. Dropping the loader ends its threads.
     pub(super) fn start<'scope, 'env: 'scope, T: Task<Batch = B>>(
         scope: &'scope Scope<'scope, 'env>,
         task: &'env T,
         steps: &'env [Vec<usize>],
         epoch: usize,
+        first: usize,
     ) -> Self
     where
         B: 'scope,
@@ -36,7 +37,7 @@ impl<B: Send> Loader<B> {
             .map(|lane| {
                 let (sender, receiver) = sync_channel(AHEAD);
                 scope.spawn(move || {
-                    for (step, indices) in steps.iter().enumerate().skip(lane).step_by(n_lanes) {
+                    for (step, indices) in steps.iter().enumerate().skip(first + lane).step_by(n_lanes) {
                         if sender.send(task.batch(indices.clone(), epoch, step)).is_err() {
                             break;
                         }
@@ -45,7 +46,7 @@ impl<B: Send> Loader<B> {
                 receiver
             })
             .collect();
-        Self { lanes, next: 0, n: steps.len(), waited: Duration::ZERO }
+        Self { lanes, next: 0, n: steps.len().saturating_sub(first), waited: Duration::ZERO }
     }
 
     /// The next batch; `None` after the last.
@@ -60,8 +61,8 @@ impl<B: Send> Loader<B> {
         batch
     }
 
-    /// How long the steps have waited for their batches.
-    pub(super) fn waited(&self) -> Duration {
-        self.waited
+    /// How long the steps have waited for their batches since this was asked last.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 }

@@ -3,21 +3,29 @@
 mod average;
 mod classify;
 pub(crate) mod curves;
+mod folder;
 mod loader;
 mod records;
 mod run;
 pub mod segment;
+mod state;
 mod stream;
+mod sums;
 mod task;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use candle_core::Device;
 
 pub use classify::{Outcome, WholeModel, train};
 pub use records::read as read_records;
 use serde::{Deserialize, Serialize};
+use sums::Sums;
+
+/// Time between checkpoints inside of an epoch, unless it is said otherwise.
+pub const CHECKPOINT_AFTER: Duration = Duration::from_mins(10);
 
 /// Where a run goes and how it begins.
 #[derive(Debug, Clone)]
@@ -32,6 +40,8 @@ pub struct Options {
     pub command: String,
     /// What trains.
     pub device: Device,
+    /// Time between checkpoints inside of an epoch.
+    pub checkpoint_after: Duration,
 }
 
 /// How a run begins.
@@ -39,18 +49,19 @@ pub struct Options {
 pub enum Start {
     /// From new weights, in a folder without a run.
     Fresh,
-    /// From the folder's checkpoint.
-    Resume,
     /// From the folder's checkpoint if there is one.
-    ResumeIfAny,
+    Resume,
 }
 
 /// Where a run reports to while it goes on.
 pub trait Observer {
-    /// The data are read; `steps` optimizer steps at most lie ahead after `done` already taken.
-    fn begin(&mut self, summary: &str, done: usize, steps: usize);
-    /// One optimizer step is done.
-    fn step(&mut self);
+    /// The data are read, described in `summary`. The epochs of `records` and `done` steps are past, out of `steps` that
+    /// no patience cuts short.
+    fn begin(&mut self, summary: &str, records: &[EpochRecord], done: usize, steps: usize);
+    /// Something that a person should know.
+    fn note(&mut self, text: &str);
+    /// One step is done.
+    fn step(&mut self, record: &StepRecord);
     /// One pass over the training images is done.
     fn epoch(&mut self, record: &EpochRecord);
 }
@@ -59,9 +70,36 @@ pub trait Observer {
 pub struct Silent;
 
 impl Observer for Silent {
-    fn begin(&mut self, _summary: &str, _done: usize, _steps: usize) {}
-    fn step(&mut self) {}
+    fn begin(&mut self, _summary: &str, _records: &[EpochRecord], _done: usize, _steps: usize) {}
+    fn note(&mut self, _text: &str) {}
+    fn step(&mut self, _record: &StepRecord) {}
     fn epoch(&mut self, _record: &EpochRecord) {}
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepRecord {
+    /// Images or slices.
+    pub items: usize,
+    /// Weighted sum of all losses; `None` if there was nothing to learn from.
+    pub loss: Option<f32>,
+    /// How far the mutual-information losses are below those of a critic that knows nothing, in nats, summed; `None`
+    /// without such losses.
+    pub information: Option<f64>,
+}
+
+/// An epoch that has begun, at a step in the midst of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenEpoch {
+    /// Steps taken in it.
+    steps: usize,
+    /// Random words drawn for locations.
+    locations: u64,
+    sums: Sums,
+    /// Duration of the steps, and how much of it was waiting for the loader.
+    seconds: f64,
+    waited: f64,
 }
 
 /// One line of `metrics.jsonl`.

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use super::EpochRecord;
+use super::run::METRICS;
 use crate::data::DataError;
 use crate::error::{Error, Result};
-
-/// Name of the metrics in the run's folder.
-const METRICS: &str = "metrics.jsonl";
 
 /// The epochs that the metrics of a run's folder tell of; none before the first is written.
 ///

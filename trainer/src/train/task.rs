@@ -11,6 +11,7 @@ use shared::nn::Parameters;
 use shared::train::{Losses, Trained};
 
 use crate::config::TrainingConfig;
+use crate::data::Fingerprint;
 use crate::error::Result;
 
 /// An experiment with its data: how batches are made, what is minimized, how the result is validated. The loop around it
@@ -28,8 +29,10 @@ pub(super) trait Task: Sync + Sized {
 
     /// The experiment.
     fn config(&self) -> &Self::Config;
-    /// Whether a run of another experiment may go on as this one.
-    fn may_continue(&self, saved: &Self::Config) -> bool;
+    /// What a run of another experiment would have to be to go on as this one; the same experiment if it may.
+    fn continued(&self, saved: &Self::Config) -> Self::Config;
+    /// What it learns from.
+    fn fingerprint(&self) -> Fingerprint;
     /// Its optimization.
     fn training(&self) -> &TrainingConfig;
     /// Its short name.
@@ -61,7 +64,7 @@ pub(super) trait Task: Sync + Sized {
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses>;
     /// Items of a batch, and how many of them have a partner of another modality.
-    fn count(&self, batch: &Self::Batch) -> (usize, usize);
+    fn count(&self, batch: &Self::Batch) -> [usize; 2];
     /// The items of a batch, for messages.
     fn items(&self, batch: &Self::Batch) -> String;
 

@@ -4,6 +4,7 @@
 
 mod mri;
 mod report;
+mod resume;
 mod table2;
 mod xray;
 

@@ -16,7 +16,7 @@ use trainer::data::VolumeSource;
 use super::{refused, succeeds, text};
 
 /// A network and heads so small that an epoch takes a second.
-const TINY: &str = r#"
+pub(super) const TINY: &str = r#"
 task = "segmentation"
 name = "tiny"
 method = "unet"
@@ -45,7 +45,7 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeeds(args)).unwrap()
 }
 
-fn trained(dir: &Path, name: &str, replace: &[[&str; 2]]) -> PathBuf {
+pub(super) fn trained(dir: &Path, name: &str, replace: &[[&str; 2]]) -> PathBuf {
     let (config, out) = (dir.join(format!("{name}.toml")), dir.join(name));
     let mut tiny = TINY.to_owned();
     for [from, to] in replace {
@@ -220,26 +220,6 @@ fn shipped_segmenters_do_as_their_cards_say() {
             assert!((found - told).abs() < TOLERANCE, "{name}, {sequences}: {found}, the card says {told}");
         }
     }
-}
-
-#[test]
-fn a_resumed_segmentation_ends_with_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    let whole = trained(dir.path(), "whole", &[["max_epochs = 2", "max_epochs = 3"]]);
-    let parts = trained(dir.path(), "parts", &[]);
-    let config = dir.path().join("whole.toml");
-    succeeds(&["train", text(&config), "--out", text(&parts), "--resume"]);
-    for name in ["model.safetensors", "checkpoint.safetensors", "split.csv"] {
-        assert!(std::fs::read(whole.join(name)).unwrap() == std::fs::read(parts.join(name)).unwrap(), "{name}");
-    }
-    let card = |dir: &Path| -> Value {
-        let mut card: Value = serde_json::from_slice(&std::fs::read(dir.join("model.json")).unwrap()).unwrap();
-        card["training"]["commands"] = Value::Null;
-        card
-    };
-    assert_eq!(card(&whole), card(&parts));
-    let epochs = std::fs::read_to_string(parts.join("metrics.jsonl")).unwrap();
-    assert_eq!(epochs.lines().count(), 3);
 }
 
 #[test]

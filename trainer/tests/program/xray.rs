@@ -8,7 +8,7 @@ use shared::Finding;
 use super::{cmim, refused, succeeds, text};
 
 /// A network and a data set so small that an epoch takes a second or two even in a debug build.
-const TINY: &str = r#"
+pub(super) const TINY: &str = r#"
 name = "tiny"
 method = "cmim"
 seed = 3
@@ -150,24 +150,6 @@ fn a_trained_model_predicts_and_is_measured() {
         "test",
     ]);
     assert!(said.contains("DeLong") || said.contains("not measurable"), "{said}");
-}
-
-#[test]
-fn a_resumed_run_ends_with_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    let whole = trained(dir.path(), "whole", ["seed = 3", "seed = 3"]);
-    let parts = trained(dir.path(), "parts", ["max_epochs = 3", "max_epochs = 2"]);
-    let config = dir.path().join("whole.toml");
-    succeeds(&["train", text(&config), "--out", text(&parts), "--resume"]);
-    for name in ["model.safetensors", "checkpoint.safetensors"] {
-        assert!(std::fs::read(whole.join(name)).unwrap() == std::fs::read(parts.join(name)).unwrap(), "{name}");
-    }
-    let epochs = std::fs::read_to_string(parts.join("metrics.jsonl")).unwrap();
-    assert_eq!(epochs.lines().count(), 3);
-    // What is there is not overwritten, and another experiment does not continue it.
-    assert!(refused(&["train", text(&config), "--out", text(&parts)]).contains("--resume"));
-    let said = refused(&["train", text(&config), "--out", text(&parts), "--resume", "--seed", "9"]);
-    assert!(said.contains("another configuration"), "{said}");
 }
 
 #[test]

@@ -133,6 +133,11 @@ impl VolumeSet {
         Ok(())
     }
 
+    /// Checksum of each slice, its outline included.
+    pub fn checksums(&self) -> Vec<u32> {
+        self.store.checksums(self.slices.len())
+    }
+
     /// A slice.
     ///
     /// # Errors

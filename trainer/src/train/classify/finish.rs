@@ -32,7 +32,7 @@ pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
     let test = scored(Part::Test, needs_report)?.ok_or_else(|| too_few("labelled test"))?;
     let test_with_reports = if needs_report { None } else { scored(Part::Test, true)? };
     if run.task.config.method != Method::ResNet {
-        let weights = Weights::new(model_dir::WHOLE_WEIGHTS, run.best.clone())?;
+        let weights = Weights::new(model_dir::WHOLE_WEIGHTS, run.state.best.clone())?;
         let path = run.options.out.join(model_dir::WHOLE_WEIGHTS);
         write_atomically(&path, &weights.to_safetensors(Encoding::F32)?)?;
     }
@@ -52,8 +52,8 @@ pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
         })
         .transpose()?;
     Ok(Outcome {
-        validation_auroc: run.progress.best,
-        best_epoch: run.progress.best_epoch,
+        validation_auroc: run.state.progress.best,
+        best_epoch: run.state.progress.best_epoch,
         test,
         test_with_reports,
         held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
@@ -73,8 +73,9 @@ fn completed(run: &Run<'_, Classification<'_>>, card: ModelCard) -> Result<(Mode
         validation: &task.validation,
         test: &test,
     };
-    let report = task.reports.as_ref().and_then(|reports| ReportPath::new(task.config, &reports.tokenizer, &run.best));
-    complete(card, &image_weights(&run.best)?, report, Some(&material), &[])
+    let report =
+        task.reports.as_ref().and_then(|reports| ReportPath::new(task.config, &reports.tokenizer, &run.state.best));
+    complete(card, &image_weights(&run.state.best)?, report, Some(&material), &[])
 }
 
 fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -> Result<ModelCard> {
@@ -103,7 +104,7 @@ fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -
             method: method(run),
             data: data_sets(run),
             seed: run.task.config.seed,
-            epochs: run.progress.best_epoch,
+            epochs: run.state.progress.best_epoch,
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
         weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },

@@ -22,13 +22,14 @@ use shared::train::{Losses, PairedBatch, Trained};
 use self::batch::{Batch, Draw, Material};
 use self::model::Model;
 use self::reports::ReportData;
+use super::folder::RunFolder;
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
 use super::task::Task;
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
 use crate::config::{Config, TrainingConfig};
-use crate::data::{Dataset, Part, Split, Study, labeler};
+use crate::data::{Dataset, Fingerprint, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
 use crate::model_dir::{CONFIG, SPLIT, TOKENIZER};
@@ -67,9 +68,10 @@ pub struct Outcome {
 /// [`Error`]: bad data or configuration, a folder in use, a loss that is not finite, a full disk. The last checkpoint
 /// survives all of them.
 pub fn train(config: &Config, options: &Options, observer: &mut impl Observer) -> Result<Outcome> {
+    let folder = RunFolder::take(options)?;
     let parameters = Parameters::on(&options.device, config.seed);
     let task = Classification::new(config, &parameters)?;
-    let mut run = Run::new(task, parameters, options)?;
+    let mut run = Run::new(task, parameters, folder, options, observer)?;
     run.train(observer)?;
     finish::finish(&run)
 }
@@ -223,9 +225,20 @@ impl Task for Classification<'_> {
         self.config
     }
 
-    fn may_continue(&self, saved: &Config) -> bool {
-        let training = self.config.training.continuing(&saved.training);
-        Config { training, ..saved.clone() } == *self.config
+    fn continued(&self, saved: &Config) -> Config {
+        Config { training: self.config.training.continued(&saved.training), ..saved.clone() }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let studies = &self.data.studies;
+        let known = |study: &Study| format!("{} {:?}", study.image, study.findings);
+        let labelled = studies.iter().filter(|study| study.findings.is_some());
+        Fingerprint::default()
+            .with("images", studies.iter().map(|study| format!("{} of {}", study.image, study.patient)))
+            .with("pixels of images", self.data.checksums().iter().map(|sum| sum.to_le_bytes()))
+            .with("labelled images", labelled.map(known))
+            .with("reports", self.reports.iter().flat_map(ReportData::texts).map(|tokens| bytemuck::cast_slice(tokens)))
+            .with("parts of the split", self.split.to_csv().lines())
     }
 
     fn training(&self) -> &TrainingConfig {
@@ -301,8 +314,8 @@ impl Task for Classification<'_> {
         model.losses(batch, &weights, means, rng)
     }
 
-    fn count(&self, batch: &Batch) -> (usize, usize) {
-        (batch.indices.len(), batch.paired.as_ref().map_or(0, |paired| paired.rows.len()))
+    fn count(&self, batch: &Batch) -> [usize; 2] {
+        [batch.indices.len(), batch.paired.as_ref().map_or(0, |paired| paired.rows.len())]
     }
 
     fn items(&self, batch: &Batch) -> String {

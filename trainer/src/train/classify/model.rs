@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use shared::finding::Finding;
 use shared::io::Weights;
@@ -177,15 +177,21 @@ pub(super) fn trained_variables(config: &Config, parameters: &Parameters) -> Vec
         .collect()
 }
 
-/// Starts the image path from weights with torchvision's names, the head excepted.
+/// Starts the image path from weights with torchvision's names, the head excepted. Where they are for three colours and
+/// the images have one grey channel, the colours' filters are summed: equal channels would give the same.
 pub(super) fn load_image_weights(path: &Path, parameters: &Parameters) -> Result<()> {
     let bytes = std::fs::read(path).map_err(Error::file(path, "cannot read the weights to start from"))?;
     let weights = Weights::from_safetensors(&path.display().to_string(), &bytes)?;
     let prefix = format!("{IMAGE_PREFIX}.");
     for (name, var) in parameters.all() {
         let Some(name) = name.strip_prefix(&prefix).filter(|name| !name.starts_with("fc.")) else { continue };
-        let values = weights.get(name, var.dims())?;
-        var.set(&Tensor::from_slice(values, var.shape(), var.device())?)?;
+        let value = match (var.dims(), weights.tensors().get(name)) {
+            (&[out, 1, h, w], Some(colours)) if colours.shape == [out, 3, h, w] => {
+                Tensor::from_slice(&colours.data, (out, 3, h, w), &Device::Cpu)?.sum_keepdim(1)?
+            }
+            _ => Tensor::from_slice(weights.get(name, var.dims())?, var.shape(), &Device::Cpu)?,
+        };
+        var.set(&value.to_device(var.device())?)?;
     }
     Ok(())
 }

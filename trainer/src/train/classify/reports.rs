@@ -33,6 +33,11 @@ pub(super) struct ReportData {
 }
 
 impl ReportData {
+    /// Token ids of every text.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &Vec<u32>> {
+        self.tokens.iter()
+    }
+
     /// Numbers the reports of all studies and of the report sources. The vocabulary is that of what is trained with:
     /// `train` and the report sources.
     pub(super) fn new(config: &Config, studies: &[Study], train: &[usize], parameters: &Parameters) -> Result<Self> {

@@ -37,6 +37,7 @@ pub(super) fn finish(run: &Run<'_, SegmentationTask<'_>>) -> Result<Segmentation
     }
     let prefix = format!("{SEGMENTER}.");
     let weights: BTreeMap<_, _> = run
+        .state
         .best
         .iter()
         .filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor.clone())))
@@ -45,8 +46,8 @@ pub(super) fn finish(run: &Run<'_, SegmentationTask<'_>>) -> Result<Segmentation
     let card = card(run, &subsets);
     let card = model_dir::write_segmenter(&run.options.out, card, &weights, Encoding::F32)?;
     Ok(SegmentationOutcome {
-        validation_dice: run.progress.best,
-        best_epoch: run.progress.best_epoch,
+        validation_dice: run.state.progress.best,
+        best_epoch: run.state.progress.best_epoch,
         subsets,
         unseen: in_place,
         held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
@@ -98,7 +99,7 @@ fn card(run: &Run<'_, SegmentationTask<'_>>, subsets: &[SubsetScores]) -> Segmen
             method: method(config),
             data: data_sets(&run.task),
             seed: config.seed,
-            epochs: run.progress.best_epoch,
+            epochs: run.state.progress.best_epoch,
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
         weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },

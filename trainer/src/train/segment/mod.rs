@@ -11,6 +11,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use shared::io::weights::sha256_hex;
 use shared::io::{SegmenterCard, Weights};
 use shared::model::classifier::RunningMeans;
 use shared::model::unet::UNet;
@@ -21,6 +22,7 @@ use shared::{Modality, ModalitySet};
 use self::batch::Batch;
 use self::evaluate::{Feed, best_threshold, histograms};
 use self::model::{Model, SEGMENTER};
+use super::folder::RunFolder;
 use super::run::Run;
 use super::stream::{Stream, generator, steps};
 use super::task::Task;
@@ -28,8 +30,8 @@ use super::{Observer, Options, Start};
 use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod};
-use crate::data::Part;
-use crate::data::volumes::{self, Division, VolumeSet};
+use crate::data::volumes::{self, Division, Scan, VolumeSet};
+use crate::data::{Fingerprint, Part};
 use crate::error::{Error, Result};
 use crate::model_dir::{self, CONFIG, SPLIT};
 
@@ -80,8 +82,9 @@ pub fn train(
     options: &Options,
     observer: &mut impl Observer,
 ) -> Result<SegmentationOutcome> {
+    let folder = RunFolder::take(options)?;
     let data = load(config)?;
-    train_on(config, &data, options, observer)
+    train_in(folder, config, &data, options, observer)
 }
 
 /// The same on volumes that are prepared already: those of [`load`].
@@ -95,17 +98,26 @@ pub fn train_on(
     options: &Options,
     observer: &mut impl Observer,
 ) -> Result<SegmentationOutcome> {
+    train_in(RunFolder::take(options)?, config, data, options, observer)
+}
+
+fn train_in(
+    folder: RunFolder,
+    config: &SegmentationConfig,
+    data: &VolumeSet,
+    options: &Options,
+    observer: &mut impl Observer,
+) -> Result<SegmentationOutcome> {
     let mut dir = config.data.teacher.clone();
     if config.needs_teacher() && dir.is_none() {
         let out = options.out.join("teacher");
-        let start = if options.start == Start::Fresh { Start::Fresh } else { Start::ResumeIfAny };
-        if start == Start::Fresh || !out.join(model_dir::CARD).is_file() {
-            let options = Options { out: out.clone(), start, ..options.clone() };
-            train_one(&config.of_teacher(), None, data, &options, observer)?;
+        if options.start == Start::Fresh || !out.join(model_dir::CARD).is_file() {
+            let options = Options { out: out.clone(), ..options.clone() };
+            train_one(RunFolder::take(&options)?, &config.of_teacher(), None, data, &options, observer)?;
         }
         dir = Some(out);
     }
-    train_one(config, dir.as_deref().filter(|_| config.needs_teacher()), data, options, observer)
+    train_one(folder, config, dir.as_deref().filter(|_| config.needs_teacher()), data, options, observer)
 }
 
 /// The volumes of an experiment: those for training first, then for validation, then for test.
@@ -118,6 +130,7 @@ pub fn load(config: &SegmentationConfig) -> Result<VolumeSet> {
 }
 
 fn train_one(
+    folder: RunFolder,
     config: &SegmentationConfig,
     teacher: Option<&Path>,
     data: &VolumeSet,
@@ -126,7 +139,7 @@ fn train_one(
 ) -> Result<SegmentationOutcome> {
     let parameters = Parameters::on(&options.device, config.seed);
     let task = SegmentationTask::new(config, teacher, data, &parameters)?;
-    let mut run = Run::new(task, parameters, options)?;
+    let mut run = Run::new(task, parameters, folder, options, observer)?;
     run.train(observer)?;
     finish::finish(&run)
 }
@@ -146,6 +159,8 @@ struct SegmentationTask<'a> {
     test: Vec<usize>,
     /// The all-sequence U-Net that stays as it is.
     teacher: Option<UNet>,
+    /// Hash of its weights, also where they are those to start from.
+    teacher_hash: Option<String>,
 }
 
 impl<'a> SegmentationTask<'a> {
@@ -173,8 +188,12 @@ impl<'a> SegmentationTask<'a> {
         let measurable = |scan: &usize| data.scans[*scan].is_labelled;
         let [validation, test] =
             [Part::Validation, Part::Test].map(|part| of(part).into_iter().filter(measurable).collect());
-        let teacher = teacher.map(|dir| read_teacher(config, dir, parameters)).transpose()?.flatten();
-        let task = Self { config, data, parts, patients, labelled, unlabelled, validation, test, teacher };
+        let (teacher, teacher_hash) = match teacher {
+            Some(dir) => read_teacher(config, dir, parameters).map(|(net, hash)| (net, Some(hash)))?,
+            None => (None, None),
+        };
+        let task =
+            Self { config, data, parts, patients, labelled, unlabelled, validation, test, teacher, teacher_hash };
         for (part, found) in [
             ("outlined training", task.labelled.len()),
             ("outlined validation", task.validation.len()),
@@ -291,11 +310,12 @@ fn outlined_patients<'a>(config: &SegmentationConfig, data: &'a VolumeSet, train
     patients.into_iter().collect()
 }
 
-/// The teacher's weights: as a network of its own that stays as it is, or for the voxel networks as their own U-Net.
-fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters) -> Result<Option<UNet>> {
+/// The teacher's weights: as a network of its own that stays as it is, or for the voxel networks as their own U-Net; and
+/// the hash of their file.
+fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters) -> Result<(Option<UNet>, String)> {
     let path = dir.join(model_dir::WEIGHTS);
     let bytes = std::fs::read(&path).map_err(Error::file(&path, "cannot read the all-sequence network"))?;
-    let weights = Weights::from_safetensors(&path.display().to_string(), &bytes)?;
+    let (weights, hash) = (Weights::from_safetensors(&path.display().to_string(), &bytes)?, sha256_hex(&bytes));
     let (own, prefix) = match config.method {
         SegmentationMethod::Mlp => (parameters.clone(), format!("{SEGMENTER}.")),
         _ => (Parameters::on(parameters.device(), 0), String::new()),
@@ -304,7 +324,7 @@ fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters
         own.set(&format!("{prefix}{name}"), &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
     }
     if config.method == SegmentationMethod::Mlp {
-        return Ok(None);
+        return Ok((None, hash));
     }
     let n = own.all().len();
     let net = model::teacher(config, &own.builder(DType::F32, own.device()))?;
@@ -312,7 +332,7 @@ fn read_teacher(config: &SegmentationConfig, dir: &Path, parameters: &Parameters
         let reason = format!("{}: its widths or sequences are not those of this experiment", path.display());
         return Err(Error::Config { file: config.name.clone(), reason });
     }
-    Ok(Some(net))
+    Ok((Some(net), hash))
 }
 
 impl Task for SegmentationTask<'_> {
@@ -326,9 +346,20 @@ impl Task for SegmentationTask<'_> {
         self.config
     }
 
-    fn may_continue(&self, saved: &SegmentationConfig) -> bool {
-        let training = self.config.training.continuing(&saved.training);
-        SegmentationConfig { training, ..saved.clone() } == *self.config
+    fn continued(&self, saved: &SegmentationConfig) -> SegmentationConfig {
+        SegmentationConfig { training: self.config.training.continued(&saved.training), ..saved.clone() }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let scans = &self.data.scans;
+        let outlined = |scan: &&Scan| scan.is_labelled;
+        let part = |i: usize| format!("{} {}", scans[i].patient, parts_of(&self.parts, self.data, i).name());
+        Fingerprint::default()
+            .with("scans", scans.iter().map(|scan| format!("{} {} {:?}", scan.name, scan.present, scan.positions)))
+            .with("outlined scans", scans.iter().filter(outlined).map(|scan| &scan.name))
+            .with("slices", self.data.checksums().iter().map(|sum| sum.to_le_bytes()))
+            .with("patients in their parts", (0..scans.len()).map(part))
+            .with("all-sequence networks", &self.teacher_hash)
     }
 
     fn training(&self) -> &TrainingConfig {
@@ -434,8 +465,8 @@ impl Task for SegmentationTask<'_> {
         model.losses(self.config, self.teacher.as_ref(), batch, means, rng)
     }
 
-    fn count(&self, batch: &Batch) -> (usize, usize) {
-        (batch.items.len(), batch.complete.len())
+    fn count(&self, batch: &Batch) -> [usize; 2] {
+        [batch.items.len(), batch.complete.len()]
     }
 
     fn items(&self, batch: &Batch) -> String {
