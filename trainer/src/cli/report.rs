@@ -9,7 +9,13 @@ use trainer::report::report;
 
 use super::{note, print};
 
+const EXAMPLES: &str = "\
+Examples:
+  cmim report runs/smoke                         writes runs/smoke/report.html
+  cmim report runs/xray-1 --out xray-1.html";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// Folder of the run, as `cmim train --out` was given it. Where its data are still at hand, the page has ROC curves
     /// and samples of the test part too: keep its licence in mind before passing the page on.

@@ -41,10 +41,19 @@ pub struct Report {
 /// the model can bring. Data that are not there are no error.
 pub fn report(folder: &Path, progress: &mut impl FnMut(usize, usize)) -> Result<Report> {
     let run = Run::read(folder)?;
-    let told = match &run.experiment {
+    let mut told = match &run.experiment {
         Experiment::Classification(config) => classification::tell(&run, config)?,
         Experiment::Segmentation(config) => segmentation::tell(&run, config, progress)?,
     };
+    let best = run.best().map(|record| record.epoch);
+    if let (Some(training), Some(best)) = (&told.training, best)
+        && training.epochs != best
+    {
+        told.missing.push(format!(
+            "The run went on after its end: results and samples are of the weights of epoch {}, not yet of epoch {best}.",
+            training.epochs
+        ));
+    }
     Ok(Report { html: page::page(&run, &told), missing: told.missing })
 }
 

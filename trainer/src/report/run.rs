@@ -39,20 +39,26 @@ impl Run {
         self.path.join(last).is_file()
     }
 
+    /// The best epoch so far.
+    pub(super) fn best(&self) -> Option<&EpochRecord> {
+        self.records.iter().rfind(|record| record.best)
+    }
+
     /// How far the run is, in a sentence or two.
     pub(super) fn state(&self) -> String {
         let (n, most) = (self.records.len(), self.training().max_epochs);
-        let best = self.records.iter().rfind(|record| record.best).map(|record| record.epoch);
+        let best = self.best().map(|record| match record.validation {
+            Some(value) => format!("epoch {} (validation {} {value:.3})", record.epoch, record.measure),
+            None => format!("epoch {}", record.epoch),
+        });
         match (self.is_finished(), best) {
             (true, Some(best)) => {
-                format!(
-                    "Finished after {n} of at most {most} epochs. The weights are those of epoch {best}, the best one."
-                )
+                format!("Finished after {n} of at most {most} epochs. The weights are those of the best one, {best}.")
             }
             (true, None) => "Finished. Its metrics are not there any more, so there are no curves.".to_owned(),
             (false, Some(best)) => format!(
-                "Not finished: {n} of at most {most} epochs so far, of which epoch {best} is the best. Results and samples \
-                 of the test part come when the run has ended."
+                "Not finished: {n} of at most {most} epochs so far, the best of which is {best}. Results and samples of the \
+                 test part come when the run has ended."
             ),
             (false, None) => format!("Not finished: no epoch of at most {most} is recorded yet."),
         }

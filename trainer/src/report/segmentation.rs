@@ -151,7 +151,7 @@ fn table(card: &SegmenterCard, measured: Option<&OutlineReport>) -> Markup {
             }
             p.hint {
                 "The threshold was chosen on the validation part. "
-                @if let Some(measured) = measured { "What is on the volumes' own voxels was " (measured.rule) "." }
+                @if let Some(measured) = measured { "The last four columns are " (measured.rule) "." }
             }
         }
     }
