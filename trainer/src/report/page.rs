@@ -4,7 +4,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Told;
 use super::run::Run;
-use crate::data::Part;
 use crate::figure::{Line, Panel, curves, page_style};
 use crate::train::{self, EpochRecord};
 
@@ -172,7 +171,7 @@ fn foot(told: &Told) -> Markup {
         }
         p { "This is not a medical device. It is for teaching and research." }
         @if let Some(training) = &told.training {
-            @for set in &training.data { p { (set.name) ", " (set.n) " in the " (Part::Train.name()) " part: " (set.licence) "." } }
+            @for set in &training.data { p { (set.name) ", " (set.n) " for training: " (set.licence) "." } }
         }
     }
 }
