@@ -37,7 +37,9 @@ pub fn roc(curve: &Roc<'_>) -> String {
     svg.text((LEFT + 5.0, TOP + 13.0), 11.0, Anchor::Start, GREY, "sensitivity");
     svg.line((x.at(0.0), y.at(0.0)), (x.at(1.0), y.at(1.0)), GREY, 1.0, "5 4");
     let mut points: Vec<(f64, f64)> = curve.points.iter().map(|point| (x.at(point.0), y.at(point.1))).collect();
+    let end = points.pop();
     points.dedup_by(|next, kept| (next.0 - kept.0).abs() < NEAR && (next.1 - kept.1).abs() < NEAR);
+    points.extend(end);
     svg.polyline(&points, COLOURS[0]);
     if let Some((false_alarms, hits)) = curve.mark {
         svg.dot((x.at(false_alarms), y.at(hits)), 4.5, COLOURS[1], Fill::Solid);

@@ -83,8 +83,9 @@ fn result(card: &SegmenterCard) -> Vec<String> {
     let most = measured.iter().max_by_key(|(subset, _)| subset.present.len());
     let Some(most) = most else { return vec!["Nothing was measured on the test part.".to_owned()] };
     let text = format!(
-        "The mean Dice of the enhancing tumour on {} test scans is {}, 95% interval in brackets.",
+        "The mean Dice of the enhancing tumour on {} test {} is {}, 95% interval in brackets.",
         most.0.n,
+        if most.0.n == 1 { "scan" } else { "scans" },
         words(most)
     );
     let by_dice = |a: &&(&SubsetCard, Interval), b: &&(&SubsetCard, Interval)| a.1.value.total_cmp(&b.1.value);

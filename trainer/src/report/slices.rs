@@ -11,8 +11,8 @@ use crate::evaluate::outlines::{OutlineReport, Outlined, ScanResult, SubsetRepor
 use crate::model_dir::SegmenterDir;
 use crate::outliner::Outliner;
 
-/// What a scan is among the others.
-const RANKS: [&str; 3] = ["Worst", "Median", "Best"];
+/// Pixels of black around what is cut out.
+const MARGIN: usize = 4;
 
 /// A slice of each of three scans with truth and outline, for the sets of sequences that the run is about.
 pub(super) fn samples(model: &SegmenterDir, scans: &[Entry], measured: &OutlineReport) -> Result<Markup> {
@@ -20,7 +20,7 @@ pub(super) fn samples(model: &SegmenterDir, scans: &[Entry], measured: &OutlineR
     let mut shown = Vec::new();
     for subset in measured.subsets.iter().filter(|subset| is_shown(measured, subset.present)) {
         let mut cards = Vec::new();
-        for (rank, result) in RANKS.into_iter().zip(ranked(subset)).filter_map(|(rank, of)| Some((rank, of?))) {
+        for (rank, result) in ranked(subset) {
             let Some(entry) = scans.iter().find(|entry| entry.name == result.scan) else { continue };
             if let Some(outlined) = outline(&mut outliner, entry, &[subset.present])? {
                 cards.push(card(rank, result, &outlined, subset.present)?);
@@ -51,15 +51,16 @@ fn is_shown(measured: &OutlineReport, present: ModalitySet) -> bool {
     present.len() == 1 || Some(present.len()) == most
 }
 
-/// The scans with tumour of the lowest, the median and the highest Dice, as far as they are different ones.
-fn ranked(subset: &SubsetReport) -> [Option<&ScanResult>; 3] {
+/// The scans with tumour of the lowest, the median and the highest Dice, as far as they are different ones, and what each
+/// of them is among the others.
+fn ranked(subset: &SubsetReport) -> Vec<(&'static str, &ScanResult)> {
     let mut scans: Vec<&ScanResult> = subset.scans.iter().filter(|scan| scan.tumour_ml > 0.0).collect();
     scans.sort_by(|a, b| a.dice.total_cmp(&b.dice));
     match scans.as_slice() {
-        [] => [None; 3],
-        [only] => [None, Some(only), None],
-        [worst, best] => [Some(worst), None, Some(best)],
-        [worst, .., best] => [Some(worst), Some(scans[(scans.len() - 1) / 2]), Some(best)],
+        [] => vec![],
+        [only] => vec![("Only one", only)],
+        [worst, best] => vec![("Worst", worst), ("Best", best)],
+        [worst, .., best] => vec![("Worst", worst), ("Median", scans[(scans.len() - 1) / 2]), ("Best", best)],
     }
 }
 
@@ -77,6 +78,7 @@ fn card(rank: &str, result: &ScanResult, outlined: &Outlined, given: ModalitySet
     let voxels = volume.map(|volume| to_bytes(&volume.voxels)).unwrap_or_default();
     let mut pixels = Vec::new();
     axial(geometry.size, slice, &voxels, masks.first().map(Vec::as_slice), Some(&truth), &mut pixels);
+    let ([width, height], pixels) = cut_out([width, height], &pixels);
     let picture = picture::rgba(&raw.name, [width, height], &pixels)?;
     let [dx, dy, _] = geometry.spacing_mm();
     let ratio = format!("aspect-ratio: {:.4}", width as f64 * dx / (height as f64 * dy));
@@ -96,9 +98,39 @@ fn card(rank: &str, result: &ScanResult, outlined: &Outlined, given: ModalitySet
     })
 }
 
+/// The part of a picture of four bytes a pixel that is not black, with a margin: its width and height, and its pixels.
+fn cut_out([width, height]: [usize; 2], rgba: &[u8]) -> ([usize; 2], Vec<u8>) {
+    let is_black = |x: usize, y: usize| {
+        let at = 4 * (y * width + x);
+        rgba.get(at..at + 3).is_none_or(|pixel| pixel == [0; 3])
+    };
+    let columns: Vec<usize> = (0..width).filter(|&x| (0..height).any(|y| !is_black(x, y))).collect();
+    let rows: Vec<usize> = (0..height).filter(|&y| (0..width).any(|x| !is_black(x, y))).collect();
+    let range = |at: &[usize], n: usize| Some(at.first()?.saturating_sub(MARGIN)..(at.last()? + 1 + MARGIN).min(n));
+    let Some((columns, rows)) = range(&columns, width).zip(range(&rows, height)) else {
+        return ([width, height], rgba.to_vec());
+    };
+    let row = |y: usize| &rgba[4 * (y * width + columns.start)..4 * (y * width + columns.end)];
+    ([columns.len(), rows.len()], rows.flat_map(row).copied().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn black_is_cut_off_but_for_a_margin() {
+        let mut rgba = vec![0; 4 * 20 * 30];
+        rgba.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
+        assert_eq!(cut_out([20, 30], &rgba), ([20, 30], rgba.clone()), "all of it is black");
+        for (x, y) in [(9, 2), (10, 15)] {
+            rgba[4 * (y * 20 + x)] = 7;
+        }
+        let (size, cut) = cut_out([20, 30], &rgba);
+        // Columns 5 to 14, rows 0 to 19.
+        assert_eq!((size, cut.len()), ([10, 20], 4 * 10 * 20));
+        assert_eq!((cut[4 * (2 * 10 + 4)], cut[4 * (15 * 10 + 5)]), (7, 7));
+    }
 
     #[test]
     fn the_worst_the_median_and_the_best_are_different_scans() {
@@ -125,13 +157,13 @@ mod tests {
         };
         let dice = |scans: &[(f64, f64)]| {
             let subset = subset(scans.iter().map(|(dice, ml)| scan(*dice, *ml)).collect());
-            ranked(&subset).map(|found| found.map(|scan| scan.dice))
+            ranked(&subset).into_iter().map(|(rank, scan)| (rank, scan.dice)).collect::<Vec<_>>()
         };
         // One without tumour, whose Dice of 0 or 1 says nothing of an outline, is left out.
         let four = [(0.5, 1.0), (0.2, 1.0), (1.0, 0.0), (0.9, 1.0), (0.6, 1.0)];
-        assert_eq!(dice(&four), [Some(0.2), Some(0.5), Some(0.9)]);
-        assert_eq!(dice(&four[..2]), [Some(0.2), None, Some(0.5)]);
-        assert_eq!(dice(&four[..1]), [None, Some(0.5), None]);
-        assert_eq!(dice(&four[2..3]), [None; 3]);
+        assert_eq!(dice(&four), [("Worst", 0.2), ("Median", 0.5), ("Best", 0.9)]);
+        assert_eq!(dice(&four[..2]), [("Worst", 0.2), ("Best", 0.5)]);
+        assert_eq!(dice(&four[..1]), [("Only one", 0.5)]);
+        assert_eq!(dice(&four[2..3]), []);
     }
 }
