@@ -13,6 +13,8 @@ use crate::outliner::Outliner;
 
 /// Pixels of black around what is cut out.
 const MARGIN: usize = 4;
+/// What is darker looks black: a background that is not exactly 0.
+const DARK: u8 = 10;
 
 /// A slice of each of three scans with truth and outline, for the sets of sequences that the run is about.
 pub(super) fn samples(model: &SegmenterDir, scans: &[Entry], measured: &OutlineReport) -> Result<Markup> {
@@ -102,7 +104,7 @@ fn card(rank: &str, result: &ScanResult, outlined: &Outlined, given: ModalitySet
 fn cut_out([width, height]: [usize; 2], rgba: &[u8]) -> ([usize; 2], Vec<u8>) {
     let is_black = |x: usize, y: usize| {
         let at = 4 * (y * width + x);
-        rgba.get(at..at + 3).is_none_or(|pixel| pixel == [0; 3])
+        rgba.get(at..at + 3).is_none_or(|pixel| pixel.iter().all(|value| *value < DARK))
     };
     let columns: Vec<usize> = (0..width).filter(|&x| (0..height).any(|y| !is_black(x, y))).collect();
     let rows: Vec<usize> = (0..height).filter(|&y| (0..width).any(|x| !is_black(x, y))).collect();
@@ -124,12 +126,12 @@ mod tests {
         rgba.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
         assert_eq!(cut_out([20, 30], &rgba), ([20, 30], rgba.clone()), "all of it is black");
         for (x, y) in [(9, 2), (10, 15)] {
-            rgba[4 * (y * 20 + x)] = 7;
+            rgba[4 * (y * 20 + x)] = 70;
         }
         let (size, cut) = cut_out([20, 30], &rgba);
         // Columns 5 to 14, rows 0 to 19.
         assert_eq!((size, cut.len()), ([10, 20], 4 * 10 * 20));
-        assert_eq!((cut[4 * (2 * 10 + 4)], cut[4 * (15 * 10 + 5)]), (7, 7));
+        assert_eq!((cut[4 * (2 * 10 + 4)], cut[4 * (15 * 10 + 5)]), (70, 70));
     }
 
     #[test]
