@@ -5,7 +5,7 @@
 //! into model input; [`kernel`] computes on slices; [`nn`] makes trainable layers of the kernels; [`model`] makes
 //! networks of the layers; [`mi`] holds the critics and the mutual-information losses; [`train`] makes a step of
 //! training; [`metric`] measures;
-//! [`infer`] runs a trained model fast; [`phantom`] generates data to try all of it on.
+//! [`infer`] runs a trained model fast; [`render`] shows what it says; [`phantom`] generates data to try all of it on.
 //!
 //! # Dimension letters
 //!
@@ -32,6 +32,7 @@ pub mod nn;
 pub mod phantom;
 pub mod prep;
 pub mod recognize;
+pub mod render;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -233,6 +233,13 @@ pub struct DataConfig {
     pub image_weights: Option<PathBuf>,
 }
 
+impl DataConfig {
+    /// The images of all parts: those for training first, then for validation, then for test.
+    pub fn sources(&self) -> Vec<ImageSource> {
+        self.images.iter().chain(&self.validation).chain(&self.test).cloned().collect()
+    }
+}
+
 /// Whose report a study is trained with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -60,6 +60,15 @@ pub enum Error {
         /// What is missing, and what to do.
         reason: String,
     },
+    /// A folder that no run has written.
+    #[error(
+        "{}: this is no training run: there is no config.toml; give the folder that `cmim train --out` was given",
+        path.display()
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The output folder already holds a run.
     #[error("{}: a run is already there; continue it with --resume, or give another --out", path.display())]
     RunExists {

@@ -44,6 +44,36 @@ pub(crate) fn weighted_auroc(scores: &[f32], present: &[bool], order: &[usize], 
     (pos_below > 0.0 && neg_below > 0.0).then(|| wins / (pos_below * neg_below))
 }
 
+/// The ROC curve: share of the controls and of the cases that are called present, as the threshold falls from above all
+/// scores to below them, `(0, 0)` to `(1, 1)`. Equal scores make one step, so that the area under it is [`auroc`].
+///
+/// `None` if there is no case or no control, and where a score is NaN.
+///
+/// # Panics
+///
+/// If the slices differ in length.
+///
+/// Source: Fawcett 2006, "An introduction to ROC analysis", algorithm 1.
+pub fn roc_curve(scores: &[f32], present: &[bool]) -> Option<Vec<(f64, f64)>> {
+    assert_eq!(scores.len(), present.len(), "one label per score");
+    let n_pos = present.iter().filter(|&&p| p).count();
+    let n_neg = present.len() - n_pos;
+    if n_pos == 0 || n_neg == 0 || scores.iter().any(|score| score.is_nan()) {
+        return None;
+    }
+    let (mut hits, mut false_alarms) = (0usize, 0usize);
+    let mut curve = vec![(0.0, 0.0)];
+    let mut order = sorted_order(scores);
+    order.reverse();
+    for equal in order.chunk_by(|&i, &j| scores[i] == scores[j]) {
+        let n = equal.iter().filter(|&&i| present[i]).count();
+        hits += n;
+        false_alarms += equal.len() - n;
+        curve.push((false_alarms as f64 / n_neg as f64, hits as f64 / n_pos as f64));
+    }
+    Some(curve)
+}
+
 /// The score from which calling the finding present gives the highest sensitivity + specificity (Youden's index).
 ///
 /// Halfway between the two neighbouring scores, so that rounding does not move a case across it. `None` if there is no
@@ -96,11 +126,24 @@ mod tests {
     }
 
     #[test]
+    fn the_area_under_the_curve_is_the_area() {
+        let scores = [0.1f32, 0.4, 0.35, 0.8, 0.4, 0.4, 0.05];
+        let present = [false, false, true, true, true, false, false];
+        let curve = roc_curve(&scores, &present).expect("both classes");
+        // 0.8, then the three 0.4 at once, 0.35, 0.1, 0.05.
+        assert_eq!(curve, [(0.0, 0.0), (0.0, 1.0 / 3.0), (0.5, 2.0 / 3.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)]);
+        let area: f64 = curve.windows(2).map(|w| (w[1].0 - w[0].0) * f64::midpoint(w[0].1, w[1].1)).sum();
+        assert!((area - auroc(&scores, &present).expect("both classes")).abs() < 1e-12);
+    }
+
+    #[test]
     fn one_class_alone_has_no_area() {
         assert_eq!(auroc(&[0.1, 0.9], &[true, true]), None);
         assert_eq!(auroc(&[], &[]), None);
         assert_eq!(auroc(&[0.1, f32::NAN, 0.3], &[true, false, true]), None);
         assert_eq!(youden_threshold(&[0.1, 0.9], &[false, false]), None);
+        assert_eq!(roc_curve(&[0.1, 0.9], &[true, true]), None);
+        assert_eq!(roc_curve(&[0.1, f32::NAN], &[true, false]), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod operating;
 pub mod overlap;
 pub mod student;
 
-pub use auroc::{auroc, youden_threshold};
+pub use auroc::{auroc, roc_curve, youden_threshold};
 pub use bootstrap::{Bootstrap, Interval};
 pub use calibration::{Reliability, ReliabilityBin, fit_temperature};
 pub use delong::{PairedAuroc, delong};

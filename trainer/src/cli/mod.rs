@@ -13,6 +13,7 @@ mod gpu;
 mod outlines;
 mod predict;
 mod progress;
+mod report;
 mod segment;
 mod table1;
 mod table2;
@@ -50,6 +51,8 @@ enum Command {
     Segment(segment::SegmentArgs),
     /// Pack a model for the page, with compressed weights.
     Export(export::ExportArgs),
+    /// Tell on one HTML page what a run has come to: curves, results, samples of its test part.
+    Report(report::ReportArgs),
     /// Compare two models on the same images.
     Compare(compare::CompareArgs),
     /// Tell what a data source holds: counts by finding and part, what is left out and why.
@@ -77,6 +80,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Predict(args) => predict::run(args),
         Command::Segment(args) => segment::run(args),
         Command::Export(args) => export::run(args),
+        Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),
         Command::Glove(args) => glove::run(args),

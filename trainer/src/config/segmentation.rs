@@ -155,6 +155,13 @@ impl Default for VolumeConfig {
     }
 }
 
+impl VolumeConfig {
+    /// The volumes of all parts: those for training first, then for validation, then for test.
+    pub fn sources(&self) -> Vec<VolumeSource> {
+        self.volumes.iter().chain(&self.validation).chain(&self.test).cloned().collect()
+    }
+}
+
 /// What ties the one sequence to all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

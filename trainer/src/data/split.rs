@@ -118,6 +118,11 @@ impl Split {
         self.images.get(image).map(|&(_, part)| part)
     }
 
+    /// Images of a part.
+    pub fn n(&self, part: Part) -> usize {
+        self.images.values().filter(|(_, of)| *of == part).count()
+    }
+
     /// Positions of the studies that belong to a part, in their order.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use shared::metric::overlap::hausdorff95_mm;
 use shared::metric::{Bootstrap, Interval, Overlap};
 use shared::{Modality, ModalitySet};
 
-use crate::data::volumes::Entry;
+use crate::data::volumes::{Entry, RawScan};
 use crate::error::Result;
 use crate::model_dir::SegmenterDir;
 use crate::outliner::Outliner;
@@ -189,19 +189,42 @@ pub fn measure(
     Ok(OutlineReport { n, rule: RULE, subsets: measured.map(report).collect() })
 }
 
-/// A scan's results for each set of sequences; `None` if there is none, or no truth.
-fn measure_scan(outliner: &mut Outliner, entry: &Entry, subsets: &[ModalitySet]) -> Result<Option<Vec<ScanResult>>> {
+/// A scan, and where a model outlines its tumour.
+pub struct Outlined {
+    /// The scan as it was read.
+    pub raw: RawScan,
+    /// Its voxels, in canonical order.
+    pub geometry: Geometry,
+    /// For each set of sequences: 1 where a voxel is called tumour.
+    pub masks: Vec<Vec<u8>>,
+}
+
+/// Outlines the tumour of a scan, given each of some sets of sequences; `None` if there is no set.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn outline(outliner: &mut Outliner, entry: &Entry, subsets: &[ModalitySet]) -> Result<Option<Outlined>> {
     let Ok(wanted) = ModalitySet::new(subsets.iter().flat_map(|subset| subset.iter())) else { return Ok(None) };
     let raw = entry.read()?;
-    let Some(truth) = &raw.truth else { return Ok(None) };
     let names = Modality::ALL.map(|modality| format!("{}, {modality}", raw.name));
     let scan = PreparedScan::new(outliner.card().grid, wanted, &names.each_ref().map(String::as_str), &raw.sequences)?;
     let mut masks = Vec::with_capacity(subsets.len());
     for &subset in subsets {
-        let outline = outliner.outline(&scan, subset)?;
-        masks.push(outline.canonical().iter().map(|label| *label == 1).collect::<Vec<_>>());
+        masks.push(outliner.outline(&scan, subset)?.canonical().to_vec());
     }
-    let result = |mask: &Vec<bool>| ScanResult::new(entry, mask, truth, scan.canonical());
+    let geometry = *scan.canonical();
+    Ok(Some(Outlined { raw, geometry, masks }))
+}
+
+/// A scan's results for each set of sequences; `None` if there is none, or no truth.
+fn measure_scan(outliner: &mut Outliner, entry: &Entry, subsets: &[ModalitySet]) -> Result<Option<Vec<ScanResult>>> {
+    let Some(Outlined { raw, geometry, masks }) = outline(outliner, entry, subsets)? else { return Ok(None) };
+    let Some(truth) = &raw.truth else { return Ok(None) };
+    let result = |mask: &Vec<u8>| {
+        let mask: Vec<bool> = mask.iter().map(|label| *label == 1).collect();
+        ScanResult::new(entry, &mask, truth, &geometry)
+    };
     Ok(Some(masks.par_iter().map(result).collect()))
 }
 

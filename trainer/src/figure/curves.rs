@@ -43,13 +43,14 @@ pub fn curves(title: &str, panels: &[Panel<'_>]) -> String {
             svg.line((LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value)), FAINT, 0.6, "");
             svg.text((LEFT - 6.0, y.at(value) + 4.0), 11.0, Anchor::End, GREY, &name);
         }
-        for (value, name) in x.ticks(6).into_iter().filter(|(epoch, _)| epoch.fract() == 0.0) {
-            svg.text((x.at(value), bottom + 14.0), 11.0, Anchor::Middle, GREY, &name);
+        for (epoch, _) in x.ticks(6).into_iter().filter(|(epoch, _)| epoch.fract() == 0.0) {
+            svg.text((x.at(epoch), bottom + 14.0), 11.0, Anchor::Middle, GREY, &format!("{epoch}"));
         }
         if let Some((value, name)) = panel.mark {
             svg.line((LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value)), GREY, 1.2, "5 4");
             svg.text((WIDTH - RIGHT + 8.0, y.at(value) + 4.0), 11.0, Anchor::Start, GREY, name);
         }
+        let mut row = top + 12.0;
         for (k, line) in panel.lines.iter().enumerate() {
             let colour = COLOURS[k % COLOURS.len()];
             let finite = line.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
@@ -60,11 +61,12 @@ pub fn curves(title: &str, panels: &[Panel<'_>]) -> String {
                 points => svg.polyline(points, colour),
             }
             // The legend keeps clear of the mark's name.
-            let row = top + 12.0 + 16.0 * k as f64;
-            let clear = panel.mark.is_some_and(|(value, _)| (y.at(value) - row).abs() < 14.0);
-            let row = if clear { row + 18.0 } else { row };
+            if panel.mark.is_some_and(|(value, _)| (y.at(value) - row).abs() < 14.0) {
+                row += 18.0;
+            }
             svg.line((WIDTH - RIGHT + 8.0, row - 4.0), (WIDTH - RIGHT + 26.0, row - 4.0), colour, 2.0, "");
             svg.text((WIDTH - RIGHT + 32.0, row), 11.0, Anchor::Start, INK, line.name);
+            row += 16.0;
         }
     }
     svg.text((x.at(last / 2.0), TOP + PANEL * panels.len() as f64 + 18.0), 12.0, Anchor::Middle, GREY, "epoch");
@@ -87,5 +89,19 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].attribute("points").unwrap().split(' ').count(), 2);
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+    }
+
+    #[test]
+    fn no_two_names_of_a_legend_are_at_one_place() {
+        let line = |name| Line { name, points: vec![(1.0, 0.5), (2.0, 1.386)] };
+        let lines = ["a", "b", "c", "d"].map(line).into();
+        let text = curves("Loss", &[Panel { title: "nats", lines, mark: Some((1.386, "knows nothing")) }]);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let names = document.descendants().filter(|node| node.has_tag_name("text"));
+        let names = names.filter(|node| node.attribute("x").unwrap().parse::<f64>().unwrap() > WIDTH - RIGHT);
+        let mut rows: Vec<f64> = names.map(|node| node.attribute("y").unwrap().parse().unwrap()).collect();
+        rows.sort_by(f64::total_cmp);
+        assert_eq!(rows.len(), 5);
+        assert!(rows.windows(2).all(|pair| pair[1] - pair[0] > 10.0), "{rows:?}");
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Fill {
 pub(super) const INK: &str = "#222222";
 pub(super) const FAINT: &str = "#d0d0d0";
 pub(super) const GREY: &str = "#666666";
+/// Colour of what is behind.
+const PAPER: &str = "#ffffff";
 
 impl Svg {
     pub(super) fn new(width: f64, height: f64, title: &str) -> Self {
@@ -56,7 +58,7 @@ impl Svg {
     pub(super) fn dot(&mut self, at: (f64, f64), radius: f64, colour: &str, fill: Fill) {
         let fill = match fill {
             Fill::Solid => colour,
-            Fill::Hollow => "#ffffff",
+            Fill::Hollow => PAPER,
         };
         let _ = writeln!(
             self.body,
@@ -92,13 +94,22 @@ impl Svg {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"img\" \
              font-family=\"system-ui, sans-serif\">\n<title>{}</title>\n<rect width=\"100%\" height=\"100%\" \
-             fill=\"#ffffff\"/>\n{}</svg>\n",
+             fill=\"{PAPER}\"/>\n{}</svg>\n",
             escape(&self.title),
             self.body,
             w = self.width,
             h = self.height,
         )
     }
+}
+
+/// Style rules by which a figure within a page takes the page's colours: of text, of what guides the eye, and none of its
+/// own behind it.
+pub fn page_style(ink: &str, grey: &str, faint: &str) -> String {
+    let rule = |colour: &str, by: &str| {
+        format!("svg [fill=\"{colour}\"] {{ fill: {by}; }}\nsvg [stroke=\"{colour}\"] {{ stroke: {by}; }}\n")
+    };
+    [(INK, ink), (GREY, grey), (FAINT, faint), (PAPER, "transparent")].map(|(from, to)| rule(from, to)).concat()
 }
 
 fn escape(text: &str) -> String {

@@ -16,6 +16,20 @@ const FIGURE: &str = "curves.svg";
 const MUTUAL_INFORMATION: [(&str, &str, &str); 3] =
     [("ll", "L_ll", "L_ll, validation"), ("lg", "L_lg", "L_lg, validation"), ("gg", "L_gg", "L_gg, validation")];
 
+/// Cross-entropies by the names they have in records, and for people.
+const CROSS_ENTROPIES: [(&str, &str); 7] = [
+    ("findings", "findings"),
+    ("joint", "image and report"),
+    ("words", "words"),
+    ("places", "places"),
+    ("outline", "outline"),
+    ("teacher", "all sequences"),
+    ("soft masks", "soft masks"),
+];
+
+/// Likewise what is drawn near to something else.
+const DISTANCES: [(&str, &str); 2] = [("features", "features"), ("voxels", "guessed voxels")];
+
 /// Writes both files anew, so that a resumed run has neither a gap nor a double.
 pub(super) fn write(out: &Path, title: &str, records: &[EpochRecord]) -> Result<()> {
     let start_secs = began(out, records);
@@ -60,15 +74,22 @@ fn scalars(record: &EpochRecord) -> Vec<(String, f32)> {
     values
 }
 
-fn figure(title: &str, records: &[EpochRecord]) -> String {
+/// Losses, mutual-information losses beside those of a critic that knows nothing, and the validation measure.
+pub(crate) fn figure(title: &str, records: &[EpochRecord]) -> String {
     let points = |value: &dyn Fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
         records.iter().filter_map(|record| Some((record.epoch as f64, value(record)?))).collect()
     };
     let has = |name: &str| records.iter().any(|record| record.losses.contains_key(name));
-    let losses = [("findings", "findings"), ("joint", "image and report"), ("words", "words"), ("places", "places")];
-    let losses = losses.into_iter().filter(|(name, _)| has(name));
-    let losses = losses.map(|(name, label)| Line { name: label, points: points(&|r| r.losses.get(name).copied()) });
-    let mut panels = vec![Panel { title: "cross-entropy", lines: losses.collect(), mark: None }];
+    let panel = |title, losses: &[(&str, &'static str)]| {
+        let losses = losses.iter().filter(|(name, _)| has(name));
+        let line = |(name, label): &(&str, &'static str)| Line {
+            name: label,
+            points: points(&|record| record.losses.get(*name).copied()),
+        };
+        Panel { title, lines: losses.map(line).collect(), mark: None }
+    };
+    let mut panels = vec![panel("cross-entropy", &CROSS_ENTROPIES), panel("squared distance", &DISTANCES)];
+    panels.retain(|panel| !panel.lines.is_empty());
     if let Some((_, chance)) = records.iter().find_map(|record| record.chance.iter().next()) {
         let mut lines = Vec::new();
         for (name, trained, held_out) in MUTUAL_INFORMATION.into_iter().filter(|(name, ..)| has(name)) {

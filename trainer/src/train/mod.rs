@@ -2,9 +2,10 @@
 
 mod average;
 mod classify;
-mod curves;
+pub(crate) mod curves;
 mod folder;
 mod loader;
+mod records;
 mod run;
 pub mod segment;
 mod state;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use candle_core::Device;
 
 pub use classify::{Outcome, WholeModel, train};
+pub use records::read as read_records;
 use serde::{Deserialize, Serialize};
 use sums::Sums;
 

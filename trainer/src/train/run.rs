@@ -19,7 +19,7 @@ use crate::device::{describe, full_memory};
 use crate::error::{Error, Result};
 
 /// Name of the metrics in the run's folder.
-const METRICS: &str = "metrics.jsonl";
+pub(super) const METRICS: &str = "metrics.jsonl";
 
 /// A run in progress.
 pub(super) struct Run<'a, T: Task> {

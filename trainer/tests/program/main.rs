@@ -4,6 +4,7 @@
 
 mod help;
 mod mri;
+mod report;
 mod resume;
 mod table2;
 mod xray;

@@ -58,12 +58,12 @@ pub(super) fn trained(dir: &Path, name: &str, replace: &[[&str; 2]]) -> PathBuf 
 }
 
 /// Two models that several tests read: a U-Net for FLAIR, and HeMIS.
-struct Models {
-    flair: PathBuf,
-    hemis: PathBuf,
+pub(super) struct Models {
+    pub(super) flair: PathBuf,
+    pub(super) hemis: PathBuf,
 }
 
-static MODELS: LazyLock<Models> = LazyLock::new(|| {
+pub(super) static MODELS: LazyLock<Models> = LazyLock::new(|| {
     // A static is never dropped, so that a temporary folder would stay.
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("segmentation");
     if dir.exists() {

@@ -95,6 +95,11 @@ impl ScanParts {
         Ok(Self { by_scan })
     }
 
+    /// Scans of a part.
+    pub fn n(&self, part: Part) -> usize {
+        self.by_scan.values().filter(|of| **of == part).count()
+    }
+
     /// The part of a scan.
     pub fn part(&self, scan: &str) -> Option<Part> {
         self.by_scan.get(scan).copied()

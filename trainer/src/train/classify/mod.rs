@@ -29,7 +29,7 @@ use super::task::Task;
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
 use crate::config::{Config, TrainingConfig};
-use crate::data::{Dataset, Fingerprint, ImageSource, Part, Split, Study, labeler};
+use crate::data::{Dataset, Fingerprint, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
 use crate::model_dir::{CONFIG, SPLIT, TOKENIZER};
@@ -110,8 +110,7 @@ fn labels(config: &Config, studies: &[Study], train: &[usize]) -> Vec<Option<Fin
 fn load(config: &Config) -> Result<(Dataset, Split)> {
     let data = &config.data;
     let parts = [(&data.images, Part::Train), (&data.validation, Part::Validation), (&data.test, Part::Test)];
-    let sources: Vec<ImageSource> = parts.iter().flat_map(|(sources, _)| sources.iter().cloned()).collect();
-    let dataset = Dataset::load(&sources, &config.preprocessing)?;
+    let dataset = Dataset::load(&data.sources(), &config.preprocessing)?;
     let split = if let Some(path) = &data.split {
         Split::read(path)?
     } else if data.validation.is_empty() && data.test.is_empty() {

@@ -31,7 +31,7 @@ use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
 use crate::config::segmentation::{SegmentationConfig, SegmentationMethod};
 use crate::data::volumes::{self, Division, Scan, VolumeSet};
-use crate::data::{Fingerprint, Part, VolumeSource};
+use crate::data::{Fingerprint, Part};
 use crate::error::{Error, Result};
 use crate::model_dir::{self, CONFIG, SPLIT};
 
@@ -126,12 +126,7 @@ fn train_in(
 ///
 /// Those of [`VolumeSet::load`].
 pub fn load(config: &SegmentationConfig) -> Result<VolumeSet> {
-    Ok(VolumeSet::load(&sources(config), config.grid)?)
-}
-
-fn sources(config: &SegmentationConfig) -> Vec<VolumeSource> {
-    let data = &config.data;
-    data.volumes.iter().chain(&data.validation).chain(&data.test).cloned().collect()
+    Ok(VolumeSet::load(&config.data.sources(), config.grid)?)
 }
 
 fn train_one(
