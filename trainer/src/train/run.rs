@@ -48,15 +48,14 @@ impl<'a, T: Task> Run<'a, T> {
         let state = State::new(&task, parameters, progress)?;
         let mut run = Self { task, options, folder, model, state };
         let start = Instant::now();
-        match run.folder.checkpoints.read()? {
-            Some(found) => {
-                run.go_on(found, observer)?;
-                let (epochs, steps, seconds) =
-                    (run.state.progress.epochs(), run.state.progress.open.steps, start.elapsed().as_secs_f64());
-                observer.note(&format!("goes on after {epochs} epochs and {steps} steps, taken up in {seconds:.2} s"));
-            }
-            None => run.task.write_inputs(&run.folder.path)?,
+        if let Some(found) = run.folder.checkpoints.read()? {
+            run.go_on(found, observer)?;
+            let (epochs, steps, seconds) =
+                (run.state.progress.epochs(), run.state.progress.open.steps, start.elapsed().as_secs_f64());
+            observer.note(&format!("goes on after {epochs} epochs and {steps} steps, taken up in {seconds:.2} s"));
         }
+        // Also of a run that goes on: it may be for longer now.
+        run.task.write_inputs(&run.folder.path)?;
         Ok(run)
     }
 
