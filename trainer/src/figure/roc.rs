@@ -17,7 +17,7 @@ pub struct Roc<'a> {
 
 const SIDE: f64 = 190.0;
 const LEFT: f64 = 38.0;
-const TOP: f64 = 30.0;
+const TOP: f64 = 44.0;
 /// Points nearer to each other cannot be told apart.
 const NEAR: f64 = 0.4;
 
@@ -25,7 +25,7 @@ const NEAR: f64 = 0.4;
 pub fn roc(curve: &Roc<'_>) -> String {
     let mut svg = Svg::new(LEFT + SIDE + 12.0, TOP + SIDE + 40.0, &format!("ROC curve, {}", curve.name));
     let (x, y) = (Axis::exact(0.0, 1.0, LEFT, LEFT + SIDE), Axis::exact(0.0, 1.0, TOP + SIDE, TOP));
-    svg.text((LEFT, 20.0), 14.0, Anchor::Start, INK, curve.name);
+    svg.text((6.0, 18.0), 14.0, Anchor::Start, INK, curve.name);
     for (value, name) in x.ticks(2) {
         svg.line((x.at(value), TOP), (x.at(value), TOP + SIDE), FAINT, 0.6, "");
         svg.line((LEFT, y.at(value)), (LEFT + SIDE, y.at(value)), FAINT, 0.6, "");
@@ -34,7 +34,7 @@ pub fn roc(curve: &Roc<'_>) -> String {
         svg.text((LEFT - 5.0, y.at(value) + 4.0), 11.0, Anchor::End, GREY, &name);
     }
     svg.text((x.at(0.5), TOP + SIDE + 32.0), 11.0, Anchor::Middle, GREY, "1 - specificity");
-    svg.text((LEFT + 5.0, TOP + 13.0), 11.0, Anchor::Start, GREY, "sensitivity");
+    svg.text((6.0, TOP - 9.0), 11.0, Anchor::Start, GREY, "sensitivity");
     svg.line((x.at(0.0), y.at(0.0)), (x.at(1.0), y.at(1.0)), GREY, 1.0, "5 4");
     let mut points: Vec<(f64, f64)> = curve.points.iter().map(|point| (x.at(point.0), y.at(point.1))).collect();
     let end = points.pop();
@@ -62,7 +62,7 @@ mod tests {
         let document = roxmltree::Document::parse(&text).unwrap();
         let line = document.descendants().find(|node| node.has_tag_name("polyline")).unwrap();
         let drawn: Vec<&str> = line.attribute("points").unwrap().split(' ').collect();
-        assert_eq!((drawn[0], drawn[drawn.len() - 1]), ("38.0,220.0", "228.0,30.0"));
+        assert_eq!((drawn[0], drawn[drawn.len() - 1]), ("38.0,234.0", "228.0,44.0"));
         assert!(drawn.len() < 800, "{} points", drawn.len());
         assert_eq!(document.descendants().filter(|node| node.has_tag_name("circle")).count(), 1);
         assert!(text.contains("n &lt; 3"));
