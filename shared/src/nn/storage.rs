@@ -36,6 +36,7 @@ macro_rules! for_real {
                 type $T = f64;
                 $body
             }
+            $crate::kernel::real::RELEASED => candle_core::bail!("{}", $crate::kernel::real::WAS_RELEASED),
             other => candle_core::bail!("element type {other:?} is not trainable; use F32 or F64"),
         }
     };
