@@ -195,7 +195,9 @@ mod tests {
 
     fn record(gpu: &str, chosen: &[(Task, u32)]) -> Algorithms {
         let mut record = Algorithms::new(machine(gpu));
-        chosen.iter().for_each(|(task, algorithm)| record.add(*task, choice(*algorithm)));
+        for (task, algorithm) in chosen {
+            record.add(*task, choice(*algorithm));
+        }
         record
     }
 
