@@ -161,21 +161,27 @@ fn a_longer_run_goes_on_and_another_experiment_does_not() {
     assert!(said.contains("another configuration: seed is 9, was 3;"), "{said}");
 }
 
-#[test]
-fn other_data_do_not_continue_a_run() {
-    let dir = tempfile::tempdir().unwrap();
-    let set = dir.path().join("set");
-    let rows: Vec<String> = (0..30).map(|i| format!("{}.png,{i},{}", i, ["Mass", "No Finding"][i % 2])).collect();
+/// A folder of 30 labelled images; the rows of its table.
+fn x_rays(set: &Path) -> Vec<String> {
     std::fs::create_dir_all(set.join("images")).unwrap();
     for i in 0..30u8 {
         let image = image::GrayImage::from_fn(20, 20, |x, y| image::Luma([(x * 5 + y) as u8 ^ i]));
         image.save(set.join(format!("images/{i}.png"))).unwrap();
     }
-    let label = |rows: &[String]| {
-        let table = format!("image,patient_id,findings\n{}\n", rows.join("\n"));
-        std::fs::write(set.join("labels.csv"), table).unwrap();
-    };
-    label(&rows);
+    let rows: Vec<String> = (0..30).map(|i| format!("{i}.png,{i},{}", ["Mass", "No Finding"][i % 2])).collect();
+    label(set, &rows);
+    rows
+}
+
+fn label(set: &Path, rows: &[String]) {
+    std::fs::write(set.join("labels.csv"), format!("image,patient_id,findings\n{}\n", rows.join("\n"))).unwrap();
+}
+
+#[test]
+fn other_data_do_not_continue_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    let rows = x_rays(&set);
     let (config, out) = (dir.path().join("tiny.toml"), dir.path().join("run"));
     let tiny = TINY
         .replace("\"cmim\"", "\"resnet\"")
@@ -186,15 +192,39 @@ fn other_data_do_not_continue_a_run() {
     succeeds(&resume);
     let mut relabelled = rows.clone();
     relabelled[3] = "3.png,3,Effusion".to_owned();
-    label(&relabelled);
+    label(&set, &relabelled);
     let said = refused(&resume);
     assert!(said.contains("other data: labelled images: 30, as many as before, but other ones"), "{said}");
-    label(&rows[1..]);
+    label(&set, &rows[1..]);
     let said = refused(&resume);
     assert!(said.contains("images: 29 now, 30 when the run began"), "{said}");
-    label(&rows);
+    label(&set, &rows);
     image::GrayImage::new(20, 20).save(set.join("images/4.png")).unwrap();
     assert!(refused(&resume).contains("pixels of images: 30, as many as before, but other ones"));
+    assert!(
+        refused(&[&resume[..], &["--data", "phantom:xray?n=60&difficulty=0"]].concat()).contains("other data: images")
+    );
+}
+
+#[test]
+fn data_may_lie_elsewhere_when_a_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    x_rays(&here);
+    let (config, out) = (dir.path().join("tiny.toml"), dir.path().join("run"));
+    std::fs::write(&config, TINY.replace("\"cmim\"", "\"resnet\"").replace("max_epochs = 3", "max_epochs = 1"))
+        .unwrap();
+    let train = |set: &Path, more: &[&str]| {
+        let source = format!("nih:{}", text(set));
+        succeeds(&[&["train", text(&config), "--out", text(&out), "--data", &source][..], more].concat());
+    };
+    train(&here, &[]);
+    std::fs::rename(&here, &there).unwrap();
+    std::fs::write(&config, TINY.replace("\"cmim\"", "\"resnet\"").replace("max_epochs = 3", "max_epochs = 2"))
+        .unwrap();
+    train(&there, &["--resume"]);
+    assert_eq!(records(&out).len(), 2);
+    assert!(std::fs::read_to_string(out.join("config.toml")).unwrap().contains("there"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ use super::stream::{Stream, generator, steps};
 use super::task::Task;
 use super::{Observer, Options};
 use crate::checkpoint::write_atomically;
-use crate::config::{Config, TrainingConfig};
+use crate::config::{Config, DataConfig, TrainingConfig};
 use crate::data::{Dataset, Fingerprint, Part, Split, Study, labeler};
 use crate::error::{Error, Result};
 use crate::evaluate::Scored;
@@ -226,7 +226,12 @@ impl Task for Classification<'_> {
     }
 
     fn continued(&self, saved: &Config) -> Config {
-        Config { training: self.config.training.continued(&saved.training), ..saved.clone() }
+        // Where data lie may change: what they are is in the fingerprint, and what they began with in the weights.
+        let DataConfig { images, validation, test, reports, split, word_vectors, image_weights, .. } =
+            self.config.data.clone();
+        let rest = saved.data.clone();
+        let data = DataConfig { images, validation, test, reports, split, word_vectors, image_weights, ..rest };
+        Config { training: self.config.training.continued(&saved.training), data, ..saved.clone() }
     }
 
     fn fingerprint(&self) -> Fingerprint {

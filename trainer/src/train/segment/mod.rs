@@ -29,7 +29,7 @@ use super::task::Task;
 use super::{Observer, Options, Start};
 use crate::checkpoint::write_atomically;
 use crate::config::TrainingConfig;
-use crate::config::segmentation::{SegmentationConfig, SegmentationMethod};
+use crate::config::segmentation::{SegmentationConfig, SegmentationMethod, VolumeConfig};
 use crate::data::volumes::{self, Division, Scan, VolumeSet};
 use crate::data::{Fingerprint, Part};
 use crate::error::{Error, Result};
@@ -347,7 +347,10 @@ impl Task for SegmentationTask<'_> {
     }
 
     fn continued(&self, saved: &SegmentationConfig) -> SegmentationConfig {
-        SegmentationConfig { training: self.config.training.continued(&saved.training), ..saved.clone() }
+        // Where data lie may change: what they are is in the fingerprint.
+        let VolumeConfig { volumes, validation, test, teacher, .. } = self.config.data.clone();
+        let data = VolumeConfig { volumes, validation, test, teacher, ..saved.data.clone() };
+        SegmentationConfig { training: self.config.training.continued(&saved.training), data, ..saved.clone() }
     }
 
     fn fingerprint(&self) -> Fingerprint {
