@@ -8,15 +8,12 @@ use clap::Args;
 use shared::Modality;
 use trainer::config::{Config, Experiment, SMOKE, SegmentationConfig};
 use trainer::data::ReportSource;
-use trainer::evaluate::{CARD_MIN_POSITIVES, EvaluationReport};
+use trainer::evaluate::EvaluationReport;
 use trainer::train::{CHECKPOINT_AFTER, Options, Start, segment, train};
 
 use super::device::DeviceArgs;
 use super::print;
 use super::progress::Terminal;
-
-/// Test images with a finding that make its area worth printing where there are no more.
-const FEW_POSITIVES: usize = 5;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -181,10 +178,7 @@ fn classify(args: &TrainArgs, mut config: Config) -> anyhow::Result<()> {
     terminal.clear();
     let outcome = outcome?;
     let out = options.out.display();
-    // A small test part has few images of each finding: then those with some are averaged, and it is said.
-    let min_positives = [CARD_MIN_POSITIVES, FEW_POSITIVES, 1];
-    let measurable = |n: &usize| !outcome.test.measurable(*n).is_empty();
-    let min_positives = min_positives.into_iter().find(measurable).unwrap_or(CARD_MIN_POSITIVES);
+    let min_positives = outcome.test.min_positives();
     let measured = EvaluationReport::new(&outcome.test, min_positives);
     match (measured.macro_auroc, measured.lo, measured.hi) {
         (Some(value), Some(lo), Some(hi)) => print(&format!(

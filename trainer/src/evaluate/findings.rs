@@ -21,6 +21,8 @@ const RESAMPLES: usize = 2000;
 const BOOTSTRAP_SEED: u64 = 20;
 /// Test images with a finding from which on it enters a model card's macro average.
 pub const CARD_MIN_POSITIVES: usize = 20;
+/// The same where a small test part has no finding of so many.
+const FEW_POSITIVES: usize = 5;
 
 /// Scores of one model over some studies.
 #[derive(Debug, Clone)]
@@ -55,6 +57,13 @@ impl Scored {
     pub fn measurable(&self, min_positives: usize) -> Vec<Finding> {
         let enough = |f: &Finding| (min_positives.max(1)..self.present.len()).contains(&self.n_pos(*f));
         Finding::ALL.into_iter().filter(enough).collect()
+    }
+
+    /// How many images a finding needs to be averaged: as in a card, or in a small test part, where none has so many,
+    /// [`FEW_POSITIVES`] or at last one.
+    pub fn min_positives(&self) -> usize {
+        let measurable = |n: &usize| !self.measurable(*n).is_empty();
+        [CARD_MIN_POSITIVES, FEW_POSITIVES, 1].into_iter().find(measurable).unwrap_or(CARD_MIN_POSITIVES)
     }
 
     /// Different patients.

@@ -1,5 +1,7 @@
 //! What a run on x-rays has come to: ROC curves, the table of findings, calibration, samples.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, PreEscaped, html};
 use shared::finding::Finding;
 use shared::io::ModelCard;
@@ -39,9 +41,11 @@ pub(super) fn tell(run: &Run, config: &Config) -> Result<Told> {
     match answered(run, config, model.as_ref(), &split, &mut told.missing)? {
         Some((scored, studies)) => {
             let mut report = EvaluationReport::new(&scored, CARD_MIN_POSITIVES);
-            match card {
-                Some(card) => report = report.with_card(&scored, card),
-                None => told.result = vec![measured_result(&report, config)],
+            if card.is_none() || report.macro_auroc.is_none() {
+                told.result = vec![measured_result(&scored, config)];
+            }
+            if let Some(card) = card {
+                report = report.with_card(&scored, card);
             }
             let studies: Vec<&Study> = studies.iter().collect();
             told.sections.push(curves(&scored, &report));
@@ -119,15 +123,23 @@ fn card_result(card: &ModelCard) -> Vec<String> {
     result
 }
 
-/// The main result of a method without a card, measured now.
-fn measured_result(report: &EvaluationReport, config: &Config) -> String {
-    let seen = if config.method.needs_report_at_test() { " The answers rest on the images' own reports." } else { "" };
-    match (report.macro_auroc, report.lo, report.hi) {
+/// The main result of a method without a card, or of a test part that is too small for a card's mean, measured now.
+fn measured_result(scored: &Scored, config: &Config) -> String {
+    let least = scored.min_positives();
+    let report = EvaluationReport::new(scored, least);
+    let mut text = match (report.macro_auroc, report.lo, report.hi) {
         (Some(value), Some(lo), Some(hi)) => {
-            mean([value, lo, hi], report.macro_findings.len(), report.n, report.n_patients) + seen
+            mean([value, lo, hi], report.macro_findings.len(), report.n, report.n_patients)
         }
-        _ => no_mean(report.n) + seen,
+        _ => no_mean(report.n),
+    };
+    if report.macro_auroc.is_some() && least < CARD_MIN_POSITIVES {
+        let _ = write!(text, " Findings in at least {least} images count; a card asks for {CARD_MIN_POSITIVES}.");
     }
+    if config.method.needs_report_at_test() {
+        text += " The answers rest on the images' own reports.";
+    }
+    text
 }
 
 fn mean(of: [f64; 3], n_findings: usize, n: usize, n_patients: usize) -> String {
