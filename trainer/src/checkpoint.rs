@@ -64,10 +64,6 @@ pub struct Progress<C> {
     pub records: Vec<EpochRecord>,
     /// The epoch that has begun.
     pub open: OpenEpoch,
-    /// Epoch of the best validation result, from 1; 0 before the first.
-    pub best_epoch: usize,
-    /// That result.
-    pub best: Option<f64>,
     /// What the mutual-information estimators remember.
     pub means: RunningMeans,
     /// What computes, in words.
@@ -87,8 +83,6 @@ impl<C> Progress<C> {
             step: 0,
             records: Vec::new(),
             open: OpenEpoch::default(),
-            best_epoch: 0,
-            best: None,
             means: RunningMeans::default(),
             processor,
             algorithms: None,
@@ -100,6 +94,16 @@ impl<C> Progress<C> {
     /// Epochs completed.
     pub fn epochs(&self) -> usize {
         self.records.len()
+    }
+
+    /// The best epoch so far.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        EpochRecord::best_of(&self.records)
+    }
+
+    /// Its number, from 1; 0 before the first.
+    pub fn best_epoch(&self) -> usize {
+        self.best().map_or(0, |record| record.epoch)
     }
 }
 
@@ -298,8 +302,10 @@ mod tests {
         let config = Config::parse("smoke", SMOKE).unwrap();
         let data = Fingerprint::default().with("images", ["a", "b"]);
         // A number that a careless reader of decimals gets wrong in its last bit.
-        let best = Some(0.843_794_117_647_058_8);
-        let progress = Progress { step, best_epoch: 2, best, ..Progress::new(config, data, "CPU".to_owned()) };
+        let loss = 0.843_794_117_647_058_8;
+        let record = EpochRecord { epoch: 2, best: true, validation: Some(loss), loss, ..EpochRecord::default() };
+        let progress = Progress { step, records: vec![record], ..Progress::new(config, data, "CPU".to_owned()) };
+        assert_eq!((progress.epochs(), progress.best_epoch()), (1, 2));
         let tensor = NamedTensor { shape: vec![2, 1], data: vec![0.5, -1.0] };
         Checkpoint { progress, tensors: BTreeMap::from([("param:w".to_owned(), tensor)]) }
     }

@@ -37,15 +37,23 @@ impl Experiment {
     ///
     /// # Errors
     ///
-    /// [`Error::File`], and those of [`Config::parse`] and [`SegmentationConfig::parse`].
+    /// [`Error::File`], and those of [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "cannot read the configuration"))?;
-        let file = path.display().to_string();
-        let table: toml::Table = toml::from_str(&text).map_err(|error| mistake(&file, &text, &error))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads and checks a TOML text; `file` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Config::parse`] and [`SegmentationConfig::parse`].
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let table: toml::Table = toml::from_str(text).map_err(|error| mistake(file, text, &error))?;
         Ok(if table.contains_key("task") {
-            Self::Segmentation(SegmentationConfig::parse(&file, &text)?)
+            Self::Segmentation(SegmentationConfig::parse(file, text)?)
         } else {
-            Self::Classification(Config::parse(&file, &text)?)
+            Self::Classification(Config::parse(file, text)?)
         })
     }
 }

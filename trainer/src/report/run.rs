@@ -22,12 +22,9 @@ impl Run {
         if !file.is_file() {
             return Err(Error::NoRun { path: path.to_owned() });
         }
-        Ok(Self {
-            path: path.to_owned(),
-            experiment: Experiment::read(&file)?,
-            config: std::fs::read_to_string(&file).map_err(Error::file(&file, "cannot read the configuration"))?,
-            records: read_records(path)?,
-        })
+        let config = std::fs::read_to_string(&file).map_err(Error::file(&file, "cannot read the configuration"))?;
+        let experiment = Experiment::parse(&file.display().to_string(), &config)?;
+        Ok(Self { path: path.to_owned(), experiment, config, records: read_records(path)? })
     }
 
     /// Whether the run has come to its end: what it leaves then is there.
@@ -41,7 +38,7 @@ impl Run {
 
     /// The best epoch so far.
     pub(super) fn best(&self) -> Option<&EpochRecord> {
-        self.records.iter().rfind(|record| record.best)
+        EpochRecord::best_of(&self.records)
     }
 
     /// How far the run is, in a sentence or two.

@@ -26,3 +26,10 @@ pub fn read(run: &Path) -> Result<Vec<EpochRecord>> {
     };
     (1..).zip(text.lines()).map(record).collect()
 }
+
+impl EpochRecord {
+    /// The best of a run's epochs so far; `None` before the first.
+    pub fn best_of(records: &[Self]) -> Option<&Self> {
+        records.iter().rfind(|record| record.best)
+    }
+}

@@ -114,7 +114,7 @@ impl<'a, T: Task> Run<'a, T> {
 
     fn is_at_end(&self) -> bool {
         let (progress, training) = (&self.state.progress, self.task.training());
-        progress.epochs() >= training.max_epochs.min(progress.best_epoch + training.patience)
+        progress.epochs() >= training.max_epochs.min(progress.best_epoch() + training.patience)
     }
 
     /// Takes the steps of an epoch, or those that are left of it.
@@ -166,15 +166,12 @@ impl<'a, T: Task> Run<'a, T> {
                 observer.step(&record);
                 if saved.elapsed() >= options.checkpoint_after && open.steps < steps.len() {
                     open.locations = u64::try_from(locations.get_word_pos()).unwrap_or(u64::MAX);
-                    state.progress.step = state.adam.steps();
                     folder.checkpoints.write(&state.checkpoint()?)?;
                     saved = Instant::now();
                 }
             }
             Ok(())
-        })?;
-        state.progress.step = state.adam.steps();
-        Ok(())
+        })
     }
 
     fn epoch(&mut self, all_steps: usize, observer: &mut impl Observer) -> Result<EpochRecord> {
@@ -184,16 +181,15 @@ impl<'a, T: Task> Run<'a, T> {
         let held_out = self.task.held_out(&self.state.average.model)?;
         let progress = &mut self.state.progress;
         let epoch = progress.epochs() + 1;
-        let best = progress.best.is_none_or(|best| validation.is_some_and(|value| value > best));
+        let before = progress.best().and_then(|record| record.validation);
+        let best = before.is_none_or(|before| validation.is_some_and(|value| value > before));
         if best {
-            progress.best_epoch = epoch;
-            progress.best = validation;
             self.state.best = self.state.average.parameters.to_tensors()?;
         }
         let open = std::mem::take(&mut progress.open);
         let record = EpochRecord {
             epoch,
-            step: progress.step,
+            step: self.state.adam.steps(),
             loss: open.sums.loss(),
             losses: open.sums.losses(),
             held_out,
@@ -238,12 +234,6 @@ impl<'a, T: Task> Run<'a, T> {
             parameters.set(name, &Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), &Device::Cpu)?)?;
         }
         self.task.build(&parameters)
-    }
-
-    /// The record of the best epoch.
-    pub(super) fn best_record(&self) -> Option<&EpochRecord> {
-        let progress = &self.state.progress;
-        progress.records.iter().find(|record| record.epoch == progress.best_epoch)
     }
 }
 

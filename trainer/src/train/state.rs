@@ -48,7 +48,7 @@ impl<T: Task> State<T> {
             return Err(Error::NonFiniteWeights {
                 name: name.clone(),
                 epoch: self.progress.epochs() + 1,
-                step: self.progress.step,
+                step: self.adam.steps(),
             });
         }
         put("parameter", parameters);
@@ -61,7 +61,10 @@ impl<T: Task> State<T> {
         put("first", first.into_iter().collect());
         put("second", second.into_iter().collect());
         let algorithms = algorithms(self.parameters.device())?;
-        Ok(Checkpoint { progress: Progress { algorithms, ..self.progress.clone() }, tensors: all })
+        Ok(Checkpoint {
+            progress: Progress { step: self.adam.steps(), algorithms, ..self.progress.clone() },
+            tensors: all,
+        })
     }
 
     /// Goes back to a checkpoint of the same configuration, whose own one is kept.

@@ -52,11 +52,11 @@ pub(super) fn finish(run: &Run<'_, Classification<'_>>) -> Result<Outcome> {
         })
         .transpose()?;
     Ok(Outcome {
-        validation_auroc: run.state.progress.best,
-        best_epoch: run.state.progress.best_epoch,
+        validation_auroc: run.state.progress.best().and_then(|record| record.validation),
+        best_epoch: run.state.progress.best_epoch(),
         test,
         test_with_reports,
-        held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
+        held_out: run.state.progress.best().map(|record| record.held_out.clone()).unwrap_or_default(),
         card,
     })
 }
@@ -104,7 +104,7 @@ fn card(run: &Run<'_, Classification<'_>>, validation: &Scored, test: &Scored) -
             method: method(run),
             data: data_sets(run),
             seed: run.task.config.seed,
-            epochs: run.state.progress.best_epoch,
+            epochs: run.state.progress.best_epoch(),
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
         weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },

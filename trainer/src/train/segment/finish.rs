@@ -46,11 +46,11 @@ pub(super) fn finish(run: &Run<'_, SegmentationTask<'_>>) -> Result<Segmentation
     let card = card(run, &subsets);
     let card = model_dir::write_segmenter(&run.options.out, card, &weights, Encoding::F32)?;
     Ok(SegmentationOutcome {
-        validation_dice: run.state.progress.best,
-        best_epoch: run.state.progress.best_epoch,
+        validation_dice: run.state.progress.best().and_then(|record| record.validation),
+        best_epoch: run.state.progress.best_epoch(),
         subsets,
         unseen: in_place,
-        held_out: run.best_record().map(|record| record.held_out.clone()).unwrap_or_default(),
+        held_out: run.state.progress.best().map(|record| record.held_out.clone()).unwrap_or_default(),
         card,
     })
 }
@@ -99,7 +99,7 @@ fn card(run: &Run<'_, SegmentationTask<'_>>, subsets: &[SubsetScores]) -> Segmen
             method: method(config),
             data: data_sets(&run.task),
             seed: config.seed,
-            epochs: run.state.progress.best_epoch,
+            epochs: run.state.progress.best_epoch(),
             trainer: env!("CARGO_PKG_VERSION").to_owned(),
         },
         weights: WeightsFile { file: String::new(), bytes: 0, sha256: String::new(), encoding: Encoding::F32 },
